@@ -1,0 +1,276 @@
+// SPDX-License-Identifier: MIT
+pragma solidity ^0.8.34;
+
+/// @title The record of vaults, their epochs and their grants
+/// @notice A vault is one record: an owner, a version, an epoch, three hashes, a base URI and the grants lent by the
+/// owner. Blobs themselves are stored elsewhere and are opaque here: a content hash is the SHA-256 of a sealed head, a
+/// keyring hash that of a keyring, and the registry looks into neither.
+/// @dev There is no admin, pause or upgrade. Every refusal is one of the errors below and leaves the state as it was.
+/// Every write raises the version by one and emits exactly one event that names vault and actor. `multicall`
+/// (OpenZeppelin `Multicall`) makes several calls in one transaction; if one is refused, all are, with its error.
+interface IMemoryRegistry {
+    /// @notice One vault as `record` gives it.
+    /// @param owner The account that alone may grant, revoke and set the base URI.
+    /// @param version The write counter: 1 at creation, one more with every write.
+    /// @param epoch The key generation: 1 at creation, one more with every rotation.
+    /// @param tenure 1 at creation; a grant counts only in the tenure in which it was given.
+    /// @param headLag Writes since the last head: the head's version is `version - headLag`. At 255 it stops counting,
+    /// and only the log of `Created` and `Committed` tells.
+    /// @param epochLag Epochs since the last head: the head is sealed under epoch `epoch - epochLag`. At 255 it stops
+    /// counting. The vault is locked exactly while this is not 0.
+    /// @param contentHash SHA-256 of the head blob; never 0.
+    /// @param memoryRoot Root and size of the memory log (see `memoryRootFrom`); any value, 0 included.
+    /// @param keyringHash SHA-256 of the keyring blob; never 0.
+    /// @param baseURI What precedes the hex of a hash in a blob's URI; 256 bytes at most, may be empty, and is not checked
+    /// to be UTF-8 or a URI.
+    struct Record {
+        address owner;
+        uint32 version;
+        uint32 epoch;
+        uint16 tenure;
+        uint8 headLag;
+        uint8 epochLag;
+        bytes32 contentHash;
+        bytes32 memoryRoot;
+        bytes32 keyringHash;
+        string baseURI;
+    }
+
+    /// @notice Rights lent to an account. All zero where there is no grant.
+    /// @param expiresAt Unix time in seconds; the grant is living while `block.timestamp < expiresAt`.
+    /// @param rights Bits: 1 read, 2 write, 4 keys. The upper five are stored and not interpreted.
+    /// @param version The vault's version that this grant produced.
+    /// @param keyId The first 20 bytes of the identity of the reader's encryption key; opaque here, never 0 in a grant.
+    struct Grant {
+        uint40 expiresAt;
+        uint8 rights;
+        uint32 version;
+        bytes20 keyId;
+    }
+
+    /// @notice A vault exists from here on, at version 1, epoch 1, tenure 1, with its first head and keyring.
+    /// @dev The first event of every vault, and never emitted again for it. The base URI is in state, and in the call.
+    /// @param actor The owner.
+    event Created(
+        bytes32 indexed vaultId,
+        address indexed actor,
+        uint256 salt,
+        bytes32 contentHash,
+        bytes32 memoryRoot,
+        bytes32 keyringHash
+    );
+
+    /// @notice A new head stands; the vault is not locked after it.
+    /// @dev An epoch that is one more than before says that this commit rotated; no `Rotated` comes with it.
+    /// @param actor Who wrote the head: the owner or a writer.
+    /// @param version The version that this commit produced.
+    /// @param epoch The epoch that the head is sealed under, the vault's current one.
+    /// @param keyringHash The new keyring, or 0 where the old one was kept.
+    event Committed(
+        bytes32 indexed vaultId,
+        address indexed actor,
+        uint32 version,
+        uint32 epoch,
+        bytes32 contentHash,
+        bytes32 memoryRoot,
+        bytes32 keyringHash
+    );
+
+    /// @notice Rights were lent, or a living grant was raised.
+    /// @dev Replaces what an earlier `Granted` of the same tenure said of this grantee. It counts until `expiresAt`, a
+    /// `Revoked` of the grantee or the next `RevokedAll`. Never emitted while the vault is locked.
+    /// @param keyringHash The new keyring, or 0 where the old one was kept.
+    event Granted(
+        bytes32 indexed vaultId,
+        address indexed actor,
+        address indexed grantee,
+        uint8 rights,
+        uint40 expiresAt,
+        bytes20 keyId,
+        uint32 version,
+        bytes32 keyringHash
+    );
+
+    /// @notice A grant, living or expired, was taken back, and the epoch raised: the vault is locked until the next
+    /// commit.
+    event Revoked(
+        bytes32 indexed vaultId, address indexed actor, address indexed grantee, uint32 version, uint32 epoch
+    );
+
+    /// @notice Every grant of earlier tenures is void for good, and the epoch raised: the vault is locked until the
+    /// next commit. No `Revoked` comes with it.
+    event RevokedAll(bytes32 indexed vaultId, address indexed actor, uint32 version, uint32 epoch, uint16 tenure);
+
+    /// @notice The epoch was raised and nothing else: the vault is locked until the next commit. Grants stand.
+    event Rotated(bytes32 indexed vaultId, address indexed actor, uint32 version, uint32 epoch);
+
+    /// @notice Blobs are to be found under another base URI. Neither head nor keyring changed.
+    event BaseURISet(bytes32 indexed vaultId, address indexed actor, uint32 version, string baseURI);
+
+    error UnknownVault(bytes32 vaultId);
+    error NotOwner(bytes32 vaultId, address account);
+    /// @notice The account is neither the owner nor holds a living grant with *write*.
+    error NotWriter(bytes32 vaultId, address account);
+    /// @notice The account may write but not bring a keyring: it is neither the owner nor holds *keys*.
+    error NotKeyBearer(bytes32 vaultId, address account);
+    error WrongSalt(uint256 given, uint256 expected);
+    /// @notice Another write came in between: read the record again and build on `current`.
+    error WrongVersion(bytes32 vaultId, uint32 expected, uint32 current);
+    /// @notice Only `current` and `current + 1` can be committed to.
+    error WrongEpoch(bytes32 vaultId, uint32 given, uint32 current);
+    /// @notice No grant before a commit has brought a keyring for `epoch`.
+    error VaultLocked(bytes32 vaultId, uint32 epoch);
+    /// @notice A commit to `epoch` has to bring a keyring other than the stored one, and brought none or the same.
+    error KeyringRequired(bytes32 vaultId, uint32 epoch);
+    /// @notice The keyring is the stored one; 0 keeps it.
+    error KeyringUnchanged(bytes32 vaultId, bytes32 keyringHash);
+    error ContentUnchanged(bytes32 vaultId, bytes32 contentHash);
+    error ZeroContentHash();
+    error ZeroKeyringHash();
+    error ZeroGrantee();
+    error GranteeIsOwner(bytes32 vaultId, address grantee);
+    error NoRights();
+    error ZeroKeyId();
+    error ExpiryNotInFuture(uint40 expiresAt, uint256 currentTime);
+    /// @notice A living grant was given fewer rights, an earlier expiry or another key: revoke it instead.
+    error GrantLowered(bytes32 vaultId, address grantee);
+    error GrantUnchanged(bytes32 vaultId, address grantee);
+    /// @notice Nothing is stored for the grantee in the current tenure, not even an expired grant.
+    error NoGrant(bytes32 vaultId, address grantee);
+    error BaseURITooLong(uint256 length, uint256 maxLength);
+    error BaseURIUnchanged(bytes32 vaultId);
+    /// @notice The index is not below the size, or a proof for them does not have this length.
+    error MalformedProof(uint64 index, uint64 size, uint256 length);
+
+    /// @notice Creates a vault that the caller owns.
+    /// @dev Checked in this order: `WrongSalt`, `ZeroContentHash`, `ZeroKeyringHash`, `BaseURITooLong`.
+    /// @param salt One more than the number of vaults that the caller has created; the first is 1.
+    /// @param contentHash SHA-256 of the first head; not 0.
+    /// @param memoryRoot Root and size of the memory log.
+    /// @param keyringHash SHA-256 of the first keyring; not 0.
+    /// @param baseURI What precedes the hex of a hash in a blob's URI; 256 bytes at most, may be empty.
+    /// @return vaultId `vaultIdOf(caller, salt)`.
+    function create(
+        uint256 salt,
+        bytes32 contentHash,
+        bytes32 memoryRoot,
+        bytes32 keyringHash,
+        string calldata baseURI
+    ) external returns (bytes32 vaultId);
+
+    /// @notice Puts a new head in place of the old one, for any number of memories, and with it a new keyring if named.
+    /// The owner may, and any account with a living grant that has *write*; a new keyring takes *keys* as well.
+    /// @dev Naming the next epoch rotates. A commit that rotates, or ends a lock, has to bring a new keyring.
+    /// Checked in this order: `UnknownVault`, `NotWriter`, `NotKeyBearer`, `WrongVersion`, `WrongEpoch`,
+    /// `ZeroContentHash`, `ContentUnchanged`, `KeyringRequired`, `KeyringUnchanged`.
+    /// Warning: new is judged against the stored keyring only; one from before that is taken.
+    /// @param expectedVersion The version that this commit builds on, the vault's current one.
+    /// @param epoch The epoch that the head is sealed under: the vault's current one or the next.
+    /// @param contentHash SHA-256 of the head; neither 0 nor the stored one.
+    /// @param memoryRoot Root and size of the memory log; may be the stored one.
+    /// @param keyringHash SHA-256 of a new keyring, or 0 to keep the stored one.
+    function commit(
+        bytes32 vaultId,
+        uint32 expectedVersion,
+        uint32 epoch,
+        bytes32 contentHash,
+        bytes32 memoryRoot,
+        bytes32 keyringHash
+    ) external;
+
+    /// @notice Lends rights to an account until a time. Owner only, and not while the vault is locked.
+    /// @dev A living grant can only be raised: all its rights and perhaps more, its expiry or later, its key. An
+    /// expired one may be replaced by any. The head stays; a keyring that the reader can open may come with the grant.
+    /// Checked in this order: `UnknownVault`, `NotOwner`, `WrongVersion`, `VaultLocked`, `ZeroGrantee`,
+    /// `GranteeIsOwner`, `NoRights`, `ZeroKeyId`, `ExpiryNotInFuture`, `GrantLowered`, `GrantUnchanged`,
+    /// `KeyringUnchanged`.
+    /// Warning: *write* lets the grantee replace the head, and *keys* the keyring, with rubbish too.
+    /// @param expectedVersion The vault's current version.
+    /// @param grantee The account; neither zero nor the owner.
+    /// @param rights Bits: 1 read, 2 write, 4 keys; not 0.
+    /// @param expiresAt Unix time in seconds, after the block's.
+    /// @param keyId Identity of the reader's encryption key; not 0.
+    /// @param keyringHash SHA-256 of a new keyring, or 0 to keep the stored one.
+    function grant(
+        bytes32 vaultId,
+        uint32 expectedVersion,
+        address grantee,
+        uint8 rights,
+        uint40 expiresAt,
+        bytes20 keyId,
+        bytes32 keyringHash
+    ) external;
+
+    /// @notice Takes back a grant, living or expired, raises the epoch and locks the vault. Owner only.
+    /// @dev Names neither version nor blob, so that nobody can get in its way. Costs the same for any number of
+    /// readers.
+    /// Checked in this order: `UnknownVault`, `NotOwner`, `NoGrant`.
+    /// Warning: what was sealed until now stays open to whoever could open it.
+    function revoke(bytes32 vaultId, address grantee) external;
+
+    /// @notice Takes back every grant at once, raises tenure and epoch and locks the vault. Owner only.
+    /// @dev Not refused where there is no grant: the registry does not count them. Tenures end at 65,535, where this
+    /// panics (0x11) rather than begin anew and revive old grants; `revoke` and `rotate` still work there.
+    function revokeAll(bytes32 vaultId) external;
+
+    /// @notice Raises the epoch and locks the vault. Owner only. Grants stand.
+    function rotate(bytes32 vaultId) external;
+
+    /// @notice Says where blobs are to be found from now on. Owner only.
+    /// @dev Checked in this order: `UnknownVault`, `NotOwner`, `WrongVersion`, `BaseURITooLong`, `BaseURIUnchanged`.
+    /// @param expectedVersion The vault's current version.
+    /// @param baseURI 256 bytes at most, other than the stored one, may be empty.
+    function setBaseURI(bytes32 vaultId, uint32 expectedVersion, string calldata baseURI) external;
+
+    /// @notice The whole record of a vault. Reverts with `UnknownVault`.
+    function record(bytes32 vaultId) external view returns (Record memory);
+
+    /// @notice The grant stored for an account in the current tenure, living or expired. Reverts with `UnknownVault`.
+    /// Warning: compare `expiresAt` with the time of the block, or ask `canRead`.
+    function grantOf(bytes32 vaultId, address grantee) external view returns (Grant memory);
+
+    /// @notice How many vaults an account has created; their salts are 1 up to this number.
+    function vaultCount(address firstOwner) external view returns (uint256);
+
+    /// @notice `keccak256(abi.encode(block.chainid, registry, firstOwner, salt))`, whether or not the vault exists.
+    function vaultIdOf(address firstOwner, uint256 salt) external view returns (bytes32);
+
+    /// @notice The base URI and the content hash in 64 lower-case hex digits. Reverts with `UnknownVault`.
+    /// Warning: the URI is the owner's choice and can name any host. Compare what comes from it with the hash.
+    function contentURI(bytes32 vaultId) external view returns (string memory);
+
+    /// @notice The base URI and the keyring hash in 64 lower-case hex digits. Reverts with `UnknownVault`.
+    /// Warning: as for `contentURI`.
+    function keyringURI(bytes32 vaultId) external view returns (string memory);
+
+    /// @notice Whether an account is the owner or holds a living grant with *read*. Never reverts: false for the zero
+    /// address and for a vault that does not exist. A locked vault answers as any other.
+    /// Warning: says what the owner allowed, not who has a key.
+    function canRead(bytes32 vaultId, address account) external view returns (bool);
+
+    /// @notice Whether an account is the owner or holds a living grant with *write*. Never reverts, as `canRead`.
+    function canWrite(bytes32 vaultId, address account) external view returns (bool);
+
+    /// @notice The memory root that a log entry and its inclusion proof amount to.
+    /// @dev RFC 9162, section 2.1.3.2, with keccak256: a leaf is `H(0x00, entry)`, a node `H(0x01, left, right)`, and
+    /// the memory root `H(0x02, root, size as 8 bytes, big-endian)`. Reverts with `MalformedProof`.
+    /// @param leaf The log's 32-byte entry, a salted commitment to one memory (not yet hashed as a leaf).
+    /// @param index The entry's place in the log, from 0.
+    /// @param size The number of entries in the log, above `index`.
+    /// @param proof The sibling hashes from the leaf upwards, exactly as many as index and size ask for.
+    function memoryRootFrom(bytes32 leaf, uint64 index, uint64 size, bytes32[] calldata proof)
+        external
+        pure
+        returns (bytes32);
+
+    /// @notice Whether the vault's memory log, as of its last commit, has this entry. Reverts with `UnknownVault`, and
+    /// with `MalformedProof` for a proof that could be none of any log: false is said of well-formed proofs only.
+    /// @dev Parameters as for `memoryRootFrom`.
+    function provesMemory(bytes32 vaultId, bytes32 leaf, uint64 index, uint64 size, bytes32[] calldata proof)
+        external
+        view
+        returns (bool);
+
+    /// @notice The version of this contract, as in "1.0.0".
+    function version() external pure returns (string memory);
+}

@@ -1,0 +1,49 @@
+import pytest
+from ape.api import TestAccountAPI
+from ape.contracts import ContractInstance
+from ape.managers.accounts import TestAccountManager
+from ape.managers.chain import ChainManager
+from ape.managers.project import ProjectManager
+
+from .helpers import DAY, create
+
+
+@pytest.fixture(scope="session")
+def owner(accounts: TestAccountManager) -> TestAccountAPI:
+    return accounts[0]
+
+
+@pytest.fixture(scope="session")
+def writer(accounts: TestAccountManager) -> TestAccountAPI:
+    return accounts[1]
+
+
+@pytest.fixture(scope="session")
+def reader(accounts: TestAccountManager) -> TestAccountAPI:
+    return accounts[2]
+
+
+@pytest.fixture(scope="session")
+def stranger(accounts: TestAccountManager) -> TestAccountAPI:
+    return accounts[3]
+
+
+@pytest.fixture(scope="session")
+def registry(accounts: TestAccountManager, project: ProjectManager) -> ContractInstance:
+    # Ape compiles a contract anew when its own file has changed, but not when only a file that it imports has.
+    project.load_contracts(use_cache=False)
+    # An account that does nothing else, so that the address, and with it every gas figure, stays the same.
+    return accounts[9].deploy(project.MemoryRegistry)
+
+
+@pytest.fixture
+def vault(registry: ContractInstance, owner: TestAccountAPI) -> bytes:
+    """The owner's first vault, as just created."""
+    create(registry, owner)
+    return bytes(registry.vaultIdOf(owner, 1))
+
+
+@pytest.fixture
+def soon(chain: ChainManager) -> int:
+    """An expiry in the future, in Unix seconds."""
+    return int(chain.pending_timestamp) + 90 * DAY

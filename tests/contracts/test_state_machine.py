@@ -1,0 +1,300 @@
+"""Random calls, right and wrong, against the model: all invariants that can be seen from outside.
+
+The examples are the same at every run (derandomize). To look further, raise max_examples and set derandomize to False.
+"""
+
+from collections.abc import Callable
+from functools import cache, partial
+from typing import Any
+
+from ape.api import ReceiptAPI, TestAccountAPI
+from ape.contracts import ContractInstance
+from ape.managers.accounts import TestAccountManager
+from ape.managers.chain import ChainManager
+from eth_abi.abi import decode
+from eth_utils import to_checksum_address
+from hypothesis import HealthCheck, settings
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
+from hypothesis.strategies import booleans, integers, sampled_from
+
+from .helpers import assert_event, key_id, refused, word
+from .model import KEYS, NONE, READ, WRITE, ZERO_ADDRESS, Event, Grant, Record, Refused, RegistryModel, Vault
+
+RECORD_TYPE = "(address,uint32,uint32,uint16,uint8,uint8,bytes32,bytes32,bytes32,string)"
+GRANT_TYPE = "(uint40,uint8,uint32,bytes20)"
+
+# "Who may change what" of contracts/README.md, beside version and headLag. All but a commit is for the owner alone.
+MAY_CHANGE = {
+    "commit": {"contentHash", "memoryRoot", "epoch", "epochLag", "keyringHash"},
+    "grant": {"grant", "keyringHash"},
+    "revoke": {"grant", "epoch", "epochLag"},
+    "revokeAll": {"tenure", "epoch", "epochLag"},
+    "rotate": {"epoch", "epochLag"},
+    "setBaseURI": {"baseURI"},
+}
+EVENTS = {"Created", "Committed", "Granted", "Revoked", "RevokedAll", "Rotated", "BaseURISet"}
+
+# Each rule makes a call that is right where the state allows it at all, and gives it at most one of these faults.
+NO_FAULT = [""] * 6
+faults_of_create = sampled_from([*NO_FAULT, "salt too low", "salt too high", "no content", "no keyring", "long URI"])
+faults_of_commit = sampled_from(
+    [*NO_FAULT, "stranger", "version", "epoch before", "epoch after", "no content", "content", "no keyring", "keyring"]
+)
+faults_of_grant = sampled_from(
+    [*NO_FAULT, "stranger", "version", "zero", "owner", "no rights", "no key", "key", "expired", "keyring"]
+)
+faults_of_revoke = sampled_from([*NO_FAULT, "stranger", "no grant"])
+faults_of_set_base_uri = sampled_from([*NO_FAULT, "stranger", "version", "long URI", "URI"])
+
+OWNER, STRANGER = 0, 3
+vaults = sampled_from([0, 0, 0, 0, 0, 1])
+rights_lent = sampled_from([READ, WRITE, READ | WRITE, WRITE | KEYS, READ | WRITE | KEYS, 0xF8])
+periods = sampled_from([1, 30, 100, 1000])
+uris = sampled_from(["", "ipfs://f01551220", "x" * 31, "x" * 32, "x" * 256])
+
+
+class RegistryMachine(RuleBasedStateMachine):
+    def __init__(
+        self, registry: ContractInstance, chain: ChainManager, accounts: list[TestAccountAPI], outcomes: set[str]
+    ) -> None:
+        super().__init__()
+        self.registry = registry
+        self.chain = chain
+        self.accounts = accounts
+        self.outcomes = outcomes
+        self.encode = cache(lambda call, *arguments: getattr(registry, call).encode_input(*arguments))
+        self.snapshot = chain.snapshot()
+        self.start = self.now = int(chain.pending_timestamp)
+        self.model = RegistryModel(int(chain.chain_id), registry.address)
+        self.last: tuple[str, str, bytes] | None = None
+        self.create("", "")
+        self.grant(0, "", 1, WRITE | KEYS, 100)
+        self.grant(0, "", 2, READ, 1000)
+        self.last = None
+        self.seen = self.observe()
+
+    def teardown(self) -> None:
+        self.chain.restore(self.snapshot)
+
+    @rule(seconds=sampled_from([1, 30, 100]))
+    def time_passes(self, seconds: int) -> None:
+        self.now += seconds
+
+    @precondition(lambda self: len(self.model.vaults) < 3)
+    @rule(fault=faults_of_create, uri=uris)
+    def create(self, fault: str, uri: str) -> None:
+        salt = self.model.counts.get(self.accounts[OWNER].address, 0) + 1
+        salt += {"salt too low": -1, "salt too high": 1}.get(fault, 0)
+        head = NONE if fault == "no content" else self.fresh("head")
+        keyring = NONE if fault == "no keyring" else self.fresh("keyring")
+        uri = "x" * 257 if fault == "long URI" else uri
+        self.call("create", self.model.create, OWNER, salt, head, self.fresh("log"), keyring, uri)
+
+    @rule(vault=vaults, fault=faults_of_commit, rotates=booleans(), new_keyring=booleans())
+    def commit(self, vault: int, fault: str, rotates: bool, new_keyring: bool) -> None:
+        self.commit_as(STRANGER if fault == "stranger" else OWNER, vault, fault, rotates, new_keyring)
+
+    @precondition(lambda self: self.known(0).grants)
+    @rule(grantee=integers(0, 1), fault=faults_of_commit, rotates=booleans(), new_keyring=booleans())
+    def commit_as_grantee(self, grantee: int, fault: str, rotates: bool, new_keyring: bool) -> None:
+        self.commit_as(self.lent(grantee), 0, fault, rotates, new_keyring)
+
+    @precondition(lambda self: not self.known(0).locked)
+    @rule(vault=vaults, fault=faults_of_grant, grantee=integers(1, 2), rights=rights_lent, period=periods)
+    def grant(self, vault: int, fault: str, grantee: int, rights: int, period: int) -> None:
+        whom = {"zero": ZERO_ADDRESS, "owner": self.accounts[OWNER].address}.get(fault, self.accounts[grantee].address)
+        self.grant_to(vault, fault, whom, rights, self.now + period)
+
+    @precondition(lambda self: self.known(0).grants)
+    @rule(
+        fault=faults_of_grant,
+        grantee=integers(0, 1),
+        rights=sampled_from([0, READ, 0xFF]),
+        longer=sampled_from([0, 50]),
+    )
+    def grant_again(self, fault: str, grantee: int, rights: int, longer: int) -> None:
+        account = self.accounts[self.lent(grantee)].address
+        held = self.known(0).grants[account]
+        self.grant_to(0, fault, account, held.rights | rights, held.expiresAt + longer)
+
+    @precondition(lambda self: self.known(0).grants)
+    @rule(fault=faults_of_revoke, grantee=integers(0, 1))
+    def revoke(self, fault: str, grantee: int) -> None:
+        actor = STRANGER if fault == "stranger" else OWNER
+        whom = self.accounts[STRANGER if fault == "no grant" else self.lent(grantee)].address
+        self.call("revoke", self.model.revoke, actor, self.vault_id(0), whom)
+
+    @rule(vault=vaults, actor=sampled_from([OWNER] * 4 + [1, STRANGER]), everyone=sampled_from([False, False, True]))
+    def rotate(self, vault: int, actor: int, everyone: bool) -> None:
+        if everyone:
+            self.call("revokeAll", self.model.revoke_all, actor, self.vault_id(vault))
+        else:
+            self.call("rotate", self.model.rotate, actor, self.vault_id(vault))
+
+    @rule(vault=vaults, fault=faults_of_set_base_uri, uri=uris)
+    def set_base_uri(self, vault: int, fault: str, uri: str) -> None:
+        known = self.known(vault)
+        actor = STRANGER if fault == "stranger" else OWNER
+        version = known.version + (fault == "version")
+        uri = {"long URI": "x" * 257, "URI": known.base_uri}.get(fault, uri)
+        self.call("setBaseURI", self.model.set_base_uri, actor, self.vault_id(vault), version, uri)
+
+    def commit_as(self, actor: int, vault: int, fault: str, rotates: bool, new_keyring: bool) -> None:
+        known = self.known(vault)
+        epoch = known.epoch + {"epoch before": -1, "epoch after": 2}.get(fault, int(rotates))
+        head = {"no content": NONE, "content": known.content_hash}.get(fault, self.fresh("head"))
+        keyring = self.fresh("keyring") if new_keyring or rotates or known.locked else NONE
+        keyring = {"no keyring": NONE, "keyring": known.keyring_hash}.get(fault, keyring)
+        arguments = (
+            self.vault_id(vault),
+            known.version + (fault == "version"),
+            epoch,
+            head,
+            self.fresh("log"),
+            keyring,
+        )
+        self.call("commit", self.model.commit, actor, *arguments)
+
+    def grant_to(self, vault: int, fault: str, grantee: str, rights: int, expires_at: int) -> None:
+        known = self.known(vault)
+        actor = STRANGER if fault == "stranger" else OWNER
+        rights = 0 if fault == "no rights" else rights
+        expires_at = self.now + 1 if fault == "expired" else expires_at
+        key = {"no key": bytes(20), "key": key_id("key 2")}.get(fault, key_id("key 1"))
+        keyring = {"keyring": known.keyring_hash}.get(fault, self.fresh("keyring") if rights & READ else NONE)
+        version = known.version + (fault == "version")
+        arguments = (self.vault_id(vault), version, grantee, rights, expires_at, key, keyring)
+        self.call("grant", self.model.grant, actor, *arguments)
+
+    @invariant()
+    def everything_is_as_in_the_model(self) -> None:
+        now = int(self.chain.blocks.head.timestamp)
+        seen = self.observe()
+        expected: dict[Any, Any] = {("count", a.address): self.model.counts.get(a.address, 0) for a in self.accounts}
+        for vault_id, vault in self.model.vaults.items():
+            expected |= {(vault_id, name): value for name, value in vault.record._asdict().items()}
+            for account in self.everyone():
+                expected[vault_id, "grant", account] = vault.grants.get(account, Grant())
+        for vault_id in self.ids:
+            for account in self.everyone():
+                known = self.model.vaults.get(vault_id)
+                rights = known.rights(account, now) if known else 0
+                expected[vault_id, "can", account] = (bool(rights & READ), bool(rights & WRITE))
+        assert seen == expected
+        self.check_table(seen)
+        self.seen = seen
+        self.last = None
+
+    def call(self, verb: str, expect: Callable[..., Event], actor: int, *arguments: Any) -> None:
+        """Makes the call one second on, and compares its event or error with the model's."""
+        self.now += 1
+        self.chain.pending_timestamp = self.now
+        sender = self.accounts[actor]
+        try:
+            event = expect(sender.address, self.now, *arguments)
+        except Refused as refusal:
+            with refused(self.registry, refusal.error, **refusal.arguments):
+                getattr(self.registry, verb)(*arguments, sender=sender)
+            self.outcomes.add(refusal.error)
+        else:
+            receipt: ReceiptAPI = getattr(self.registry, verb)(*arguments, sender=sender)
+            assert_event(self.registry, receipt, event.name, **event.arguments)
+            self.outcomes.add(event.name)
+            self.last = (verb, sender.address, event.arguments["vaultId"])
+
+    def check_table(self, seen: dict[Any, Any]) -> None:
+        """The last call changed no more than it may, and its actor may make it."""
+        changed = {key for key, value in seen.items() if self.seen.get(key) != value and key[1] != "can"}
+        if self.last is None:
+            assert not changed
+            return
+        verb, actor, vault_id = self.last
+        if verb == "create":
+            assert changed <= {("count", actor), *(key for key in seen if key[0] == vault_id)}
+            return
+        needed = WRITE | (KEYS if (vault_id, "keyringHash") in changed else 0)
+        held = self.seen[vault_id, "grant", actor]
+        lent = verb == "commit" and held.rights & needed == needed and self.now < held.expiresAt
+        assert lent or actor == self.seen[vault_id, "owner"]
+        if verb == "revokeAll":
+            # Every grant reads as nothing in a new tenure, though its slot stays.
+            changed = {key for key in changed if key[1] != "grant"}
+        assert {key[:2] for key in changed} <= {(vault_id, part) for part in MAY_CHANGE[verb] | {"version", "headLag"}}
+
+    def observe(self) -> dict[Any, Any]:
+        """All that the contract tells of the vaults there are, and who may do what with one that there is not."""
+        asked: dict[Any, tuple[bytes, str]] = {}
+        for account in self.accounts:
+            asked["count", account.address] = (self.encode("vaultCount", account.address), "uint256")
+        for vault_id in self.ids:
+            exists = vault_id in self.model.vaults
+            if exists:
+                asked[vault_id, "record"] = (self.encode("record", vault_id), RECORD_TYPE)
+            for account in self.everyone():
+                if exists:
+                    asked[vault_id, "grant", account] = (self.encode("grantOf", vault_id, account), GRANT_TYPE)
+                for question in ("canRead", "canWrite"):
+                    asked[vault_id, question, account] = (self.encode(question, vault_id, account), "bool")
+        answers = self.registry.multicall.call([call for call, _ in asked.values()])
+        told = {key: decode([kind], answer)[0] for (key, (_, kind)), answer in zip(asked.items(), answers, strict=True)}
+        return self.arranged(told)
+
+    def arranged(self, told: dict[Any, Any]) -> dict[Any, Any]:
+        state: dict[Any, Any] = {}
+        for key, value in told.items():
+            match key:
+                case (bytes() as vault_id, "record"):
+                    fields = Record(to_checksum_address(value[0]), *value[1:])._asdict()
+                    state |= {(vault_id, name): part for name, part in fields.items()}
+                case (bytes(), "grant", _):
+                    state[key] = Grant(*value)
+                case (bytes() as vault_id, "canRead", account):
+                    state[vault_id, "can", account] = (value, told[vault_id, "canWrite", account])
+                case ("count", _):
+                    state[key] = value
+        return state
+
+    @property
+    def ids(self) -> list[bytes]:
+        """The vaults there are, and one that there is not."""
+        return [*self.model.vaults, word("no vault")]
+
+    def vault_id(self, index: int) -> bytes:
+        return self.ids[min(index, len(self.ids) - 1)]
+
+    def everyone(self) -> list[str]:
+        return [*(account.address for account in self.accounts), ZERO_ADDRESS]
+
+    def lent(self, index: int) -> int:
+        """The number of an account that has a grant of the first vault."""
+        holders = [n for n, account in enumerate(self.accounts) if account.address in self.known(0).grants]
+        return holders[index % len(holders)]
+
+    def known(self, index: int) -> Vault:
+        """The vault as the model has it, or one as just created in place of the one that there is not."""
+        return self.model.vaults.get(self.vault_id(index), Vault(ZERO_ADDRESS, NONE, NONE, NONE, ""))
+
+    def fresh(self, kind: str) -> bytes:
+        return word(f"{kind} at {self.now - self.start}")
+
+
+def test_registry__random_calls__does_what_the_model_does(
+    registry: ContractInstance, chain: ChainManager, accounts: TestAccountManager
+) -> None:
+    outcomes: set[str] = set()
+    # Hypothesis takes a factory too, though its types say a class.
+    machine: Any = partial(RegistryMachine, registry, chain, [accounts[n] for n in range(4)], outcomes)
+    run_state_machine_as_test(
+        machine,
+        settings=settings(
+            derandomize=True,
+            database=None,
+            max_examples=25,
+            stateful_step_count=20,
+            deadline=None,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )
+    # The calls are a fair mix: each verb succeeded at some time, and many kinds of refusal were met.
+    assert outcomes >= EVENTS
+    assert len(outcomes - EVENTS) >= 12

@@ -1,0 +1,67 @@
+"""MemoryRegistry as the compiler gives it, and where the standard CREATE2 deployer puts it on every chain."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from ape import compilers, project
+from eth_typing import ChecksumAddress
+from eth_utils import keccak, to_bytes, to_checksum_address
+
+CONTRACT = "MemoryRegistry"
+
+# The deployer of many projects, at this address on most chains: it calls CREATE2 with the first 32 bytes of what it is
+# sent as the salt and the rest as creation code. The hash is that of its 69 bytes.
+CREATE2_DEPLOYER: ChecksumAddress = to_checksum_address("0x4e59b44847b379578588920cA78FbF26c0B4956C")
+CREATE2_DEPLOYER_CODE_HASH = bytes.fromhex("2fa86add0aed31f33a762c9d88e807c475bd51d0f52bd0955754b2608f7e4989")
+
+# Another salt gives another address; creation code that changes gives one by itself.
+SALT = b"MemSync MemoryRegistry".ljust(32, b"\0")
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """What the compiler makes of the contract, and with which settings (those of solc's standard JSON input)."""
+
+    abi: list[dict[str, Any]]
+    creation_code: bytes
+    runtime_code: bytes
+    compiler_version: str
+    compiler_settings: dict[str, Any]
+
+    @property
+    def runtime_code_hash(self) -> str:
+        """What EXTCODEHASH returns for the deployed contract (keccak256, 0x hex): it has no immutables."""
+        return "0x" + keccak(self.runtime_code).hex()
+
+    @property
+    def address(self) -> ChecksumAddress:
+        """Where the CREATE2 deployer puts this creation code under ``SALT`` (EIP-1014)."""
+        preimage = b"\xff" + bytes.fromhex(CREATE2_DEPLOYER[2:]) + SALT + keccak(self.creation_code)
+        return to_checksum_address(keccak(preimage)[12:])
+
+    @property
+    def deployment_calldata(self) -> bytes:
+        """What the deployer is sent."""
+        return SALT + self.creation_code
+
+    @property
+    def compiler(self) -> dict[str, Any]:
+        """Version and settings, as they stand in exported files and in deployment records."""
+        return {"version": self.compiler_version, "settings": self.compiler_settings}
+
+
+def compiled() -> Artifact:
+    """Compile the project where needed and return its MemoryRegistry. Raises what Ape raises if it doesn't compile."""
+    contract = project.contracts[CONTRACT]
+    [(version, settings)] = compilers.solidity.get_compiler_settings([project.path / contract.source_id]).items()
+    settings = {key: value for key, value in settings.items() if key != "outputSelection"}
+    return Artifact(
+        abi=[entry.model_dump(mode="json", by_alias=True, exclude_none=True) for entry in contract.abi],
+        creation_code=to_bytes(hexstr=contract.deployment_bytecode.bytecode),
+        runtime_code=to_bytes(hexstr=contract.runtime_bytecode.bytecode),
+        compiler_version=str(version),
+        # Ape doesn't know of this one: the compiler's command in scripts/_setup sets it.
+        compiler_settings={**settings, "metadata": {"appendCBOR": False, "bytecodeHash": "none"}},
+    )

@@ -7,12 +7,13 @@ pragma solidity 0.8.37;
 type Head is uint256;
 
 using {owner, version, epoch, tenure, headLag, epochLag, isLocked} for Head global;
-using {afterCommit, afterWrite, afterRotation, afterRevokeAll} for Head global;
+using {afterCommit, afterWrite, afterRotation, afterRevokeAll, afterHandOver, afterClose} for Head global;
 
 function firstHead(address owner_) pure returns (Head) {
     return _pack({owner_: owner_, version_: 1, epoch_: 1, tenure_: 1, headLag_: 0, epochLag_: 0});
 }
 
+/// @dev Zero exactly where there is no open vault: none at all, or a closed one.
 function owner(Head head) pure returns (address) {
     return address(uint160(Head.unwrap(head)));
 }
@@ -54,16 +55,27 @@ function afterWrite(Head head) pure returns (Head) {
 }
 
 function afterRotation(Head head) pure returns (Head) {
-    return _rotated(head, head.tenure());
+    return _rotated(head, head.owner(), head.tenure());
 }
 
 function afterRevokeAll(Head head) pure returns (Head) {
-    return _rotated(head, head.tenure() + 1);
+    return _rotated(head, head.owner(), head.tenure() + 1);
 }
 
-function _rotated(Head head, uint16 tenure_) pure returns (Head) {
+function afterHandOver(Head head, address newOwner) pure returns (Head) {
+    return _rotated(head, newOwner, head.tenure() + 1);
+}
+
+/// @dev A closed vault has no owner, so that whoever asks whether an account is the owner need not ask if it is closed.
+function afterClose(Head head) pure returns (Head) {
     return _pack(
-        head.owner(),
+        address(0), head.version() + 1, head.epoch(), head.tenure(), _oneMore(head.headLag()), head.epochLag()
+    );
+}
+
+function _rotated(Head head, address owner_, uint16 tenure_) pure returns (Head) {
+    return _pack(
+        owner_,
         head.version() + 1,
         head.epoch() + 1,
         tenure_,

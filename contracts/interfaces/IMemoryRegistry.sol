@@ -6,11 +6,13 @@ pragma solidity ^0.8.34;
 /// owner. Blobs themselves are stored elsewhere and are opaque here: a content hash is the SHA-256 of a sealed head, a
 /// keyring hash that of a keyring, and the registry looks into neither.
 /// @dev There is no admin, pause or upgrade. Every refusal is one of the errors below and leaves the state as it was.
-/// Every write raises the version by one and emits exactly one event that names vault and actor. `multicall`
-/// (OpenZeppelin `Multicall`) makes several calls in one transaction; if one is refused, all are, with its error.
+/// Every write emits exactly one event that names vault and actor, and raises the version by one, but for
+/// `setRecovery`, `startRecovery` and `vetoRecovery`: they raise the attempt, so that a recovery address can't get in
+/// the way of a write that names a version. `multicall` (OpenZeppelin `Multicall`) makes several calls in one
+/// transaction; if one is refused, all are, with its error.
 interface IMemoryRegistry {
     /// @notice One vault as `record` gives it.
-    /// @param owner The account that alone may grant, revoke and set the base URI.
+    /// @param owner The account that alone may do whatever is said to be the owner's; 0 exactly if the vault is closed.
     /// @param version The write counter: 1 at creation, one more with every write.
     /// @param epoch The key generation: 1 at creation, one more with every rotation.
     /// @param tenure 1 at creation; a grant counts only in the tenure in which it was given.
@@ -21,8 +23,8 @@ interface IMemoryRegistry {
     /// @param contentHash SHA-256 of the head blob; never 0.
     /// @param memoryRoot Root and size of the memory log (see `memoryRootFrom`); any value, 0 included.
     /// @param keyringHash SHA-256 of the keyring blob; never 0.
-    /// @param baseURI What precedes the hex of a hash in a blob's URI; 256 bytes at most, may be empty, and is not checked
-    /// to be UTF-8 or a URI.
+    /// @param baseURI What precedes the hex of a hash in a blob's URI; 256 bytes at most, may be empty, and is not
+    /// checked to be UTF-8 or a URI.
     struct Record {
         address owner;
         uint32 version;
@@ -46,6 +48,29 @@ interface IMemoryRegistry {
         uint8 rights;
         uint32 version;
         bytes20 keyId;
+    }
+
+    /// @notice A vault offered to a new owner. All zero where there is no offer.
+    /// @param newOwner The account that may accept it.
+    /// @param expiresAt Unix time in seconds; the offer can be accepted while `block.timestamp < expiresAt`.
+    /// @param version The vault's version that this offer produced.
+    struct Offer {
+        address newOwner;
+        uint40 expiresAt;
+        uint32 version;
+    }
+
+    /// @notice How a vault can be recovered, and how far that is.
+    /// @param account The recovery address, which may start a recovery; 0 for none.
+    /// @param attempt Rises by one with every change of anything here, and with every new owner; 0 at creation
+    /// and in a closed vault.
+    /// @param readyAt Unix time in seconds from which the pending recovery can be finished, for 30 days; 0 if none is.
+    /// @param newOwner The account that alone may finish the pending recovery; 0 if none is pending.
+    struct Recovery {
+        address account;
+        uint32 attempt;
+        uint40 readyAt;
+        address newOwner;
     }
 
     /// @notice A vault exists from here on, at version 1, epoch 1, tenure 1, with its first head and keyring.
@@ -107,7 +132,60 @@ interface IMemoryRegistry {
     /// @notice Blobs are to be found under another base URI. Neither head nor keyring changed.
     event BaseURISet(bytes32 indexed vaultId, address indexed actor, uint32 version, string baseURI);
 
+    /// @notice The owner offered the vault to another account. It replaces an earlier offer.
+    /// @dev It counts until `expiresAt`, or the next `Offered`, `OfferCancelled`, `Accepted`, `RecoveryFinished` or
+    /// `Closed`.
+    event Offered(
+        bytes32 indexed vaultId, address indexed actor, address indexed newOwner, uint40 expiresAt, uint32 version
+    );
+
+    /// @notice The offer, living or expired, was withdrawn.
+    event OfferCancelled(bytes32 indexed vaultId, address indexed actor, address indexed newOwner, uint32 version);
+
+    /// @notice The vault has a new owner, who took up an offer. Grants, offer, recovery address and pending recovery of
+    /// the former owner are gone, and the vault is locked until the next commit.
+    /// @dev No `RevokedAll`, `RecoverySet` or `RecoveryVetoed` comes with it. The attempt rose by one.
+    /// @param actor The new owner.
+    event Accepted(
+        bytes32 indexed vaultId,
+        address indexed actor,
+        address indexed formerOwner,
+        uint32 version,
+        uint32 epoch,
+        uint16 tenure
+    );
+
+    /// @notice The vault has another recovery address, or none (0). A pending recovery is gone.
+    event RecoverySet(bytes32 indexed vaultId, address indexed actor, address indexed recovery, uint32 attempt);
+
+    /// @notice The recovery address wants the vault to go to a new owner. It replaces a pending recovery.
+    /// @dev An owner who still has the key has until 30 days after `readyAt` to veto it, and should watch for this
+    /// event.
+    event RecoveryStarted(
+        bytes32 indexed vaultId, address indexed actor, address indexed newOwner, uint40 readyAt, uint32 attempt
+    );
+
+    /// @notice The owner stopped the pending recovery. The recovery address stands and may start again.
+    event RecoveryVetoed(bytes32 indexed vaultId, address indexed actor, address indexed newOwner, uint32 attempt);
+
+    /// @notice The vault has a new owner, by recovery. Everything else is as for `Accepted`.
+    /// @param actor The new owner.
+    event RecoveryFinished(
+        bytes32 indexed vaultId,
+        address indexed actor,
+        address indexed formerOwner,
+        uint32 version,
+        uint32 epoch,
+        uint16 tenure
+    );
+
+    /// @notice The vault is closed. The last event of a vault.
+    /// @param successor What the owner named as its successor: the id of a vault, here or elsewhere, or 0.
+    event Closed(bytes32 indexed vaultId, address indexed actor, uint32 version, bytes32 successor);
+
     error UnknownVault(bytes32 vaultId);
+    /// @notice The vault can only be read: its owner closed it for good.
+    error VaultClosed(bytes32 vaultId);
     error NotOwner(bytes32 vaultId, address account);
     /// @notice The account is neither the owner nor holds a living grant with *write*.
     error NotWriter(bytes32 vaultId, address account);
@@ -139,6 +217,24 @@ interface IMemoryRegistry {
     error NoGrant(bytes32 vaultId, address grantee);
     error BaseURITooLong(uint256 length, uint256 maxLength);
     error BaseURIUnchanged(bytes32 vaultId);
+    error ZeroNewOwner();
+    error NewOwnerIsOwner(bytes32 vaultId, address newOwner);
+    error OfferUnchanged(bytes32 vaultId);
+    /// @notice No offer is stored, not even an expired one.
+    error NoOffer(bytes32 vaultId);
+    /// @notice The vault is not offered to this account.
+    error NotOffered(bytes32 vaultId, address account);
+    error OfferExpired(bytes32 vaultId, uint40 expiresAt, uint256 currentTime);
+    error RecoveryIsOwner(bytes32 vaultId, address recovery);
+    error RecoveryUnchanged(bytes32 vaultId);
+    /// @notice The account is not the vault's recovery address.
+    error NotRecovery(bytes32 vaultId, address account);
+    error NoRecoveryPending(bytes32 vaultId);
+    /// @notice No recovery is pending that names this account as the new owner.
+    error NotNewOwner(bytes32 vaultId, address account);
+    error RecoveryNotReady(bytes32 vaultId, uint40 readyAt, uint256 currentTime);
+    error RecoveryLapsed(bytes32 vaultId, uint256 lapsedAt, uint256 currentTime);
+    error SuccessorIsVault(bytes32 vaultId);
     /// @notice The index is not below the size, or a proof for them does not have this length.
     error MalformedProof(uint64 index, uint64 size, uint256 length);
 
@@ -161,7 +257,7 @@ interface IMemoryRegistry {
     /// @notice Puts a new head in place of the old one, for any number of memories, and with it a new keyring if named.
     /// The owner may, and any account with a living grant that has *write*; a new keyring takes *keys* as well.
     /// @dev Naming the next epoch rotates. A commit that rotates, or ends a lock, has to bring a new keyring.
-    /// Checked in this order: `UnknownVault`, `NotWriter`, `NotKeyBearer`, `WrongVersion`, `WrongEpoch`,
+    /// Checked in this order: `UnknownVault`, `VaultClosed`, `NotWriter`, `NotKeyBearer`, `WrongVersion`, `WrongEpoch`,
     /// `ZeroContentHash`, `ContentUnchanged`, `KeyringRequired`, `KeyringUnchanged`.
     /// Warning: new is judged against the stored keyring only; one from before that is taken.
     /// @param expectedVersion The version that this commit builds on, the vault's current one.
@@ -181,7 +277,7 @@ interface IMemoryRegistry {
     /// @notice Lends rights to an account until a time. Owner only, and not while the vault is locked.
     /// @dev A living grant can only be raised: all its rights and perhaps more, its expiry or later, its key. An
     /// expired one may be replaced by any. The head stays; a keyring that the reader can open may come with the grant.
-    /// Checked in this order: `UnknownVault`, `NotOwner`, `WrongVersion`, `VaultLocked`, `ZeroGrantee`,
+    /// Checked in this order: `UnknownVault`, `VaultClosed`, `NotOwner`, `WrongVersion`, `VaultLocked`, `ZeroGrantee`,
     /// `GranteeIsOwner`, `NoRights`, `ZeroKeyId`, `ExpiryNotInFuture`, `GrantLowered`, `GrantUnchanged`,
     /// `KeyringUnchanged`.
     /// Warning: *write* lets the grantee replace the head, and *keys* the keyring, with rubbish too.
@@ -204,7 +300,7 @@ interface IMemoryRegistry {
     /// @notice Takes back a grant, living or expired, raises the epoch and locks the vault. Owner only.
     /// @dev Names neither version nor blob, so that nobody can get in its way. Costs the same for any number of
     /// readers.
-    /// Checked in this order: `UnknownVault`, `NotOwner`, `NoGrant`.
+    /// Checked in this order: `UnknownVault`, `VaultClosed`, `NotOwner`, `NoGrant`.
     /// Warning: what was sealed until now stays open to whoever could open it.
     function revoke(bytes32 vaultId, address grantee) external;
 
@@ -217,17 +313,83 @@ interface IMemoryRegistry {
     function rotate(bytes32 vaultId) external;
 
     /// @notice Says where blobs are to be found from now on. Owner only.
-    /// @dev Checked in this order: `UnknownVault`, `NotOwner`, `WrongVersion`, `BaseURITooLong`, `BaseURIUnchanged`.
+    /// @dev Checked in this order: `UnknownVault`, `VaultClosed`, `NotOwner`, `WrongVersion`, `BaseURITooLong`,
+    /// `BaseURIUnchanged`.
     /// @param expectedVersion The vault's current version.
     /// @param baseURI 256 bytes at most, other than the stored one, may be empty.
     function setBaseURI(bytes32 vaultId, uint32 expectedVersion, string calldata baseURI) external;
 
-    /// @notice The whole record of a vault. Reverts with `UnknownVault`.
+    /// @notice Offers the vault to a new owner until a time, in place of an earlier offer. Owner only.
+    /// @dev Checked in this order: `UnknownVault`, `VaultClosed`, `NotOwner`, `WrongVersion`, `ZeroNewOwner`,
+    /// `NewOwnerIsOwner`, `ExpiryNotInFuture`, `OfferUnchanged`.
+    /// @param expectedVersion The vault's current version.
+    /// @param newOwner The account that may accept; neither zero nor the owner.
+    /// @param expiresAt Unix time in seconds, after the block's.
+    function offer(bytes32 vaultId, uint32 expectedVersion, address newOwner, uint40 expiresAt) external;
+
+    /// @notice Withdraws the offer, living or expired. Owner only.
+    /// @dev Names no version, so that nobody can get in its way but by accepting.
+    /// Checked in this order: `UnknownVault`, `VaultClosed`, `NotOwner`, `NoOffer`.
+    function cancelOffer(bytes32 vaultId) external;
+
+    /// @notice Makes the caller, to whom the vault is offered, its owner. Raises tenure and epoch, clears offer,
+    /// recovery address and pending recovery, and locks the vault.
+    /// @dev The vault is listed under `acceptedVault` of the caller.
+    /// Checked in this order: `UnknownVault`, `VaultClosed`, `NotOffered`, `OfferExpired`. At the last tenure it
+    /// panics, as `revokeAll`.
+    /// Warning: head and keyring are still the former owner's, and so is every key to them.
+    function accept(bytes32 vaultId) external;
+
+    /// @notice Names the account that may start a recovery, or none. Ends a pending recovery. Owner only.
+    /// @dev Names no version and leaves the head alone, as all verbs of recovery but `finishRecovery`.
+    /// Checked in this order: `UnknownVault`, `VaultClosed`, `NotOwner`, `RecoveryIsOwner`, `RecoveryUnchanged`.
+    /// Warning: the recovery address can take the vault from an owner who does not veto within 21 days.
+    /// @param recovery The account, other than the stored one and the owner; 0 for none.
+    function setRecovery(bytes32 vaultId, address recovery) external;
+
+    /// @notice Starts moving the vault to a new owner, or starts anew, for the same one or another. Recovery address
+    /// only.
+    /// @dev Every start puts `readyAt` 21 days after the block. The recovery address can do nothing else.
+    /// Checked in this order: `UnknownVault`, `VaultClosed`, `NotRecovery`, `ZeroNewOwner`, `NewOwnerIsOwner`.
+    /// @param newOwner The account that may finish; neither zero nor the owner.
+    function startRecovery(bytes32 vaultId, address newOwner) external;
+
+    /// @notice Stops the pending recovery, at any time until it is finished. Owner only.
+    /// @dev Checked in this order: `UnknownVault`, `VaultClosed`, `NotOwner`, `NoRecoveryPending`.
+    function vetoRecovery(bytes32 vaultId) external;
+
+    /// @notice Makes the caller, for whom a recovery is pending, the owner, with all that `accept` does.
+    /// @dev From `readyAt` on, for 30 days.
+    /// Checked in this order: `UnknownVault`, `VaultClosed`, `NotNewOwner`, `RecoveryNotReady`, `RecoveryLapsed`.
+    function finishRecovery(bytes32 vaultId) external;
+
+    /// @notice Closes the vault for good: from here on it has no owner, no call changes it, and nobody can read or
+    /// write by it. Its record stays, and its id is never used again. Owner only.
+    /// @dev Checked in this order: `UnknownVault`, `VaultClosed`, `NotOwner`, `WrongVersion`, `SuccessorIsVault`.
+    /// @param expectedVersion The vault's current version.
+    /// @param successor The id of the vault that takes its place, here or elsewhere, or 0; not checked to exist.
+    function close(bytes32 vaultId, uint32 expectedVersion, bytes32 successor) external;
+
+    /// @notice The whole record of a vault, closed or not. Reverts with `UnknownVault`.
     function record(bytes32 vaultId) external view returns (Record memory);
 
     /// @notice The grant stored for an account in the current tenure, living or expired. Reverts with `UnknownVault`.
-    /// Warning: compare `expiresAt` with the time of the block, or ask `canRead`.
+    /// Warning: compare `expiresAt` with the time of the block, or ask `canRead`, which knows of closed vaults too.
     function grantOf(bytes32 vaultId, address grantee) external view returns (Grant memory);
+
+    /// @notice The vault's offer, living or expired. Reverts with `UnknownVault`.
+    function offerOf(bytes32 vaultId) external view returns (Offer memory);
+
+    /// @notice The vault's recovery address and pending recovery. Reverts with `UnknownVault`.
+    function recoveryOf(bytes32 vaultId) external view returns (Recovery memory);
+
+    /// @notice How many times an account became the owner of another's vault, by `accept` or `finishRecovery`.
+    function acceptedCount(address newOwner) external view returns (uint256);
+
+    /// @notice The vault of which an account became the owner then; 0 above `acceptedCount`.
+    /// Warning: it may have got another owner since, and may be listed again: compare the owner in its record.
+    /// @param number 1 for the first time, up to `acceptedCount`.
+    function acceptedVault(address newOwner, uint256 number) external view returns (bytes32);
 
     /// @notice How many vaults an account has created; their salts are 1 up to this number.
     function vaultCount(address firstOwner) external view returns (uint256);
@@ -244,7 +406,7 @@ interface IMemoryRegistry {
     function keyringURI(bytes32 vaultId) external view returns (string memory);
 
     /// @notice Whether an account is the owner or holds a living grant with *read*. Never reverts: false for the zero
-    /// address and for a vault that does not exist. A locked vault answers as any other.
+    /// address and for a vault that does not exist or is closed. A locked vault answers as any other.
     /// Warning: says what the owner allowed, not who has a key.
     function canRead(bytes32 vaultId, address account) external view returns (bool);
 

@@ -29,6 +29,24 @@ def stranger(accounts: TestAccountManager) -> TestAccountAPI:
 
 
 @pytest.fixture(scope="session")
+def buyer(accounts: TestAccountManager) -> TestAccountAPI:
+    """Becomes an owner."""
+    return accounts[4]
+
+
+@pytest.fixture(scope="session")
+def rescuer(accounts: TestAccountManager) -> TestAccountAPI:
+    """A recovery address."""
+    return accounts[5]
+
+
+@pytest.fixture(scope="session")
+def relayer(accounts: TestAccountManager) -> TestAccountAPI:
+    """Sends what others signed, and has no rights of its own."""
+    return accounts[6]
+
+
+@pytest.fixture(scope="session")
 def registry(accounts: TestAccountManager, project: ProjectManager) -> ContractInstance:
     # Ape compiles a contract anew when its own file has changed, but not when only a file that it imports has.
     project.load_contracts(use_cache=False)

@@ -11,7 +11,7 @@ from ape.contracts import ContractInstance
 from ape.exceptions import CustomError, VirtualMachineError
 from eth_utils import keccak
 
-from .model import NONE, READ, Grant, Record
+from .model import NONE, READ, Grant, Offer, Record, Recovery
 
 DAY = 86_400
 URI = "https://example.org/blobs/"
@@ -74,6 +74,14 @@ def record_of(registry: ContractInstance, vault: bytes) -> Record:
 
 def grant_of(registry: ContractInstance, vault: bytes, grantee: TestAccountAPI | str) -> Grant:
     return Grant(*registry.grantOf(vault, grantee))
+
+
+def offer_of(registry: ContractInstance, vault: bytes) -> Offer:
+    return Offer(*registry.offerOf(vault))
+
+
+def recovery_of(registry: ContractInstance, vault: bytes) -> Recovery:
+    return Recovery(*registry.recoveryOf(vault))
 
 
 def storage_root(registry: ContractInstance) -> str:

@@ -13,6 +13,7 @@ from eth_utils import keccak
 READ, WRITE, KEYS = 1, 2, 4
 NONE = bytes(32)
 ZERO_ADDRESS = "0x0000000000000000000000000000000000000000"
+RECOVERY_DELAY, RECOVERY_WINDOW = 21 * 86_400, 30 * 86_400
 
 
 class Event(NamedTuple):
@@ -45,6 +46,19 @@ class Grant(NamedTuple):
     rights: int = 0
     version: int = 0
     keyId: bytes = bytes(20)
+
+
+class Offer(NamedTuple):
+    newOwner: str = ZERO_ADDRESS
+    expiresAt: int = 0
+    version: int = 0
+
+
+class Recovery(NamedTuple):
+    account: str = ZERO_ADDRESS
+    attempt: int = 0
+    readyAt: int = 0
+    newOwner: str = ZERO_ADDRESS
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from ape.contracts import ContractInstance
 from eth_abi.abi import encode
 from eth_utils import keccak
 
-from .helpers import commit, grant, head_slot, key_id, record_of, storage_root, word
+from .helpers import commit, grant, head_slot, key_id, record_of, recovery_of, storage_root, word
 from .model import WRITE
 
 
@@ -70,6 +70,46 @@ def test_layout__vault_count__is_by_first_owner(
     registry: ContractInstance, owner: TestAccountAPI, vault: bytes
 ) -> None:
     assert at(registry, mapped(2, "address", owner.address)) == 1
+
+
+def test_layout__offer__is_one_slot(
+    registry: ContractInstance, owner: TestAccountAPI, buyer: TestAccountAPI, vault: bytes, soon: int
+) -> None:
+    registry.offer(vault, 1, buyer, soon, sender=owner)
+
+    slot = mapped(3, "bytes32", vault)
+    assert at(registry, slot) == int(buyer.address, 16) | soon << 160 | 2 << 200
+    registry.cancelOffer(vault, sender=owner)
+    assert at(registry, slot) == 0
+
+
+def test_layout__recovery__is_two_slots(
+    registry: ContractInstance, owner: TestAccountAPI, rescuer: TestAccountAPI, buyer: TestAccountAPI, vault: bytes
+) -> None:
+    registry.setRecovery(vault, rescuer, sender=owner)
+    registry.startRecovery(vault, buyer, sender=rescuer)
+
+    slot, ready = mapped(4, "bytes32", vault), recovery_of(registry, vault).readyAt
+    assert at(registry, slot) == int(rescuer.address, 16) | 2 << 160 | ready << 192
+    assert at(registry, slot + 1) == int(buyer.address, 16)
+
+
+def test_layout__accepted_vaults__are_by_new_owner_and_number(
+    registry: ContractInstance, owner: TestAccountAPI, buyer: TestAccountAPI, vault: bytes, soon: int
+) -> None:
+    registry.offer(vault, 1, buyer, soon, sender=owner)
+    registry.accept(vault, sender=buyer)
+
+    assert at(registry, mapped(5, "address", buyer.address)) == 1
+    assert at(registry, mapped(mapped(6, "address", buyer.address), "uint256", 1)) == int.from_bytes(vault)
+
+
+def test_layout__closed_vault__keeps_its_head_but_the_owner(
+    registry: ContractInstance, owner: TestAccountAPI, vault: bytes
+) -> None:
+    registry.close(vault, 1, bytes(32), sender=owner)
+
+    assert at(registry, head_slot(vault)) == 2 << 160 | 1 << 192 | 1 << 224 | 1 << 240
 
 
 def test_layout__write_and_back__is_seen_in_the_storage_root(

@@ -4,12 +4,12 @@ pragma solidity 0.8.37;
 import {Multicall} from "@openzeppelin/contracts/utils/Multicall.sol";
 
 import {Head} from "./Head.sol";
-import {Vaults} from "./Vaults.sol";
+import {SignedCalls} from "./SignedCalls.sol";
 import {IMemoryRegistry} from "./interfaces/IMemoryRegistry.sol";
 
 /// @title MemoryRegistry
-/// @notice The reference for every function, event and error is `IMemoryRegistry`.
-contract MemoryRegistry is Vaults, Multicall {
+/// @notice The reference for every function, event and error is `IMemoryRegistry`, and `ISignedCalls` for signed calls.
+contract MemoryRegistry is SignedCalls, Multicall {
     /// @inheritdoc IMemoryRegistry
     function create(
         uint256 salt,

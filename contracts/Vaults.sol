@@ -123,7 +123,8 @@ abstract contract Vaults is IMemoryRegistry {
         if (rights == 0) revert NoRights();
         if (keyId == 0) revert ZeroKeyId();
         if (expiresAt <= block.timestamp) revert ExpiryNotInFuture(expiresAt, block.timestamp);
-        Grant storage held = _grants[vaultId][head.tenure()][grantee];
+        mapping(address grantee => Grant) storage grants = _grants[vaultId][head.tenure()];
+        Grant storage held = grants[grantee];
         if (block.timestamp < held.expiresAt) {
             bool keepsRights = rights & held.rights == held.rights;
             if (!keepsRights || expiresAt < held.expiresAt || keyId != held.keyId) {
@@ -136,8 +137,7 @@ abstract contract Vaults is IMemoryRegistry {
 
         head = head.afterWrite();
         vault.head = head;
-        _grants[vaultId][head.tenure()][grantee] =
-            Grant({expiresAt: expiresAt, rights: rights, version: head.version(), keyId: keyId});
+        grants[grantee] = Grant({expiresAt: expiresAt, rights: rights, version: head.version(), keyId: keyId});
         if (!keepsKeyring) vault.keyringHash = keyringHash;
         emit Granted(vaultId, account, grantee, rights, expiresAt, keyId, head.version(), keyringHash);
     }
@@ -146,9 +146,10 @@ abstract contract Vaults is IMemoryRegistry {
         Vault storage vault = _vaults[vaultId];
         Head head = vault.head;
         _checkOwner(vaultId, head, account);
-        if (_grants[vaultId][head.tenure()][grantee].rights == 0) revert NoGrant(vaultId, grantee);
+        mapping(address grantee => Grant) storage grants = _grants[vaultId][head.tenure()];
+        if (grants[grantee].rights == 0) revert NoGrant(vaultId, grantee);
 
-        delete _grants[vaultId][head.tenure()][grantee];
+        delete grants[grantee];
         head = head.afterRotation();
         vault.head = head;
         emit Revoked(vaultId, account, grantee, head.version(), head.epoch());

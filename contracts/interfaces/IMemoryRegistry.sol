@@ -9,7 +9,8 @@ pragma solidity ^0.8.34;
 /// Every write emits exactly one event that names vault and actor, and raises the version by one, but for
 /// `setRecovery`, `startRecovery` and `vetoRecovery`: they raise the attempt, so that a recovery address can't get in
 /// the way of a write that names a version. `multicall` (OpenZeppelin `Multicall`) makes several calls in one
-/// transaction; if one is refused, all are, with its error.
+/// transaction; if one is refused, all are, with its error. Any account may send any of these calls for another that
+/// signed it: `ISignedCalls`.
 interface IMemoryRegistry {
     /// @notice One vault as `record` gives it.
     /// @param owner The account that alone may do whatever is said to be the owner's; 0 exactly if the vault is closed.

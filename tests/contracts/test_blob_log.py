@@ -11,7 +11,7 @@ from ape.managers.project import ProjectManager
 from .helpers import assert_event, assert_events, refused, storage_root, word
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def blobs(accounts: TestAccountManager, project: ProjectManager) -> ContractInstance:
     return accounts[8].deploy(project.BlobLog)
 

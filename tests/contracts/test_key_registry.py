@@ -15,7 +15,7 @@ KEY, OTHER_KEY = (word(name) * 38 for name in ("key 1", "key 2"))
 NO_KEY = (bytes(32), 0, 0)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def keys(accounts: TestAccountManager, project: ProjectManager) -> ContractInstance:
     return accounts[8].deploy(project.KeyRegistry)
 

@@ -69,7 +69,7 @@ class RegistryMachine(RuleBasedStateMachine):
         self.last: tuple[str, str, bytes] | None = None
         self.create("", "")
         self.grant(0, "", 1, WRITE | KEYS, 100)
-        self.grant(0, "", 2, READ, 1000)
+        self.grant(0, "", 2, READ | WRITE, 1000)
         self.last = None
         self.seen = self.observe()
 

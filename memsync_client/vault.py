@@ -96,7 +96,7 @@ class Vault:
         one."""
         found = [tips for key, tips in self.tips().items() if key.hex().startswith(memory_id.lower())]
         if len(found) != 1 or not memory_id:
-            what = "No memory has" if not found else f"{len(found)} memories have"
+            what = "No memory has" if not found else "More than one memory has"
             raise UnknownMemory(f"{what} an id that begins with {memory_id!r}.", "`memsync list` shows the ids.")
         if len(found[0]) == 1 and found[0][0].content == content:
             raise InvalidRequest("The memory says just that already.", "Nothing was changed.")

@@ -182,6 +182,11 @@ def safe(text: str) -> str:
     )
 
 
+def counted(number: int, one: str, many: str) -> str:
+    """A number of things in words: 1 memory, 2 memories."""
+    return f"{number:,} {one if number == 1 else many}"
+
+
 def day(moment: datetime | None) -> str:
     """A date in the person's zone."""
     return "unknown" if moment is None else f"{moment.astimezone():%Y-%m-%d}"

@@ -6,6 +6,7 @@ import re
 import sys
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -17,7 +18,7 @@ from ..interchange import jsonl
 from ..memories import MAX_CONTENT_BYTES
 from ..session import PRACTICE_CHAIN
 from ..vault import DEFAULT_GRANT
-from .app import App, day, printing, progress_bar, receipt_data, text_of
+from .app import App, counted, day, printing, progress_bar, receipt_data, text_of
 
 HONEST = (
     "A grant opens everything back to the last clean cut. After a revocation the reader can still open\n"
@@ -212,7 +213,8 @@ def import_file(app: App, file: Path, name: str | None, dry_run: bool) -> None:
     except OSError as error:
         raise InvalidImport(f"{file} can't be read: {error.strerror}.", "Check the path.") from None
     left_out = "".join(f"; field {field!r} left out {count} times" for field, count in sorted(found.skipped.items()))
-    what = f"{len(found.drafts)} memories from {found.conversations} conversations{left_out}."
+    memories = counted(len(found.drafts), "memory", "memories")
+    what = f"{memories} from {counted(found.conversations, 'conversation', 'conversations')}{left_out}."
     if not dry_run:
         target.import_drafts(found.drafts)
     data = {
@@ -356,13 +358,13 @@ def restore(
     found = library.restore(
         app.home, app.passphrase, device_key, owner, rpc=rpc, registry=registry, keystore=wallet, blobs=blobs
     )
-    data = []
+    data: list[dict[str, Any]] = []
     for vault in found:
         with progress_bar(app, f"reading {vault.label}") as step:
             data.append({"name": vault.label, "vault": vault.place.vault_id, "memories": len(vault.memories(step))})
     app.result(
         data,
-        *[f'Vault "{item["name"]}" is back: {item["memories"]} memories.' for item in data],
+        *[f'Vault "{item["name"]}" is back: {counted(item["memories"], "memory", "memories")}.' for item in data],
         "Next: memsync recall …" if wallet else "This home can read. To commit, copy your keystore file to it.",
     )
 

@@ -11,7 +11,7 @@ from ..cards import Invitation
 from ..memories import Memory
 from ..reader import Reader, card_of, new_reader
 from ..vault import Vault
-from .app import App, day, memory_data, printing, progress_bar, text_of
+from .app import App, counted, day, memory_data, printing, progress_bar, text_of
 
 _vault = click.option("--vault", "name", metavar="NAME", help="Which vault (not needed where there is one).")
 _as = click.option(
@@ -81,7 +81,8 @@ def verify(app: App, name: str | None, reader_name: str | None) -> None:
     app.result(
         {field: getattr(report, field) for field in report.__dataclass_fields__},
         f"Verified at block {report.block}: {scope}, version {report.version}, epoch {report.epoch}. "
-        f"{report.memories} memories in {report.packs} packs, {report.heads} heads, {report.blobs} blobs, "
+        f"{counted(report.memories, 'memory', 'memories')}, {counted(report.packs, 'pack', 'packs')}, "
+        f"{counted(report.heads, 'head', 'heads')}, {report.blobs} blobs, "
         f"{report.bytes:,} bytes.{proof}",
     )
 

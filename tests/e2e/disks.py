@@ -1,7 +1,7 @@
 """Disks that take no writes, for one command each. Linux only, as root or where user namespaces are allowed.
 
 Mounts are made in a namespace of the command's own, so that they end with it; and root, who may write to any folder
-whatever its mode, is refused there too. Where that is not possible, the tests fail and say so.
+whatever its mode, is refused there too. Where that is not possible the tests are skipped; under CI they fail.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from tests.e2e.machines import Done, Machine
 
@@ -57,6 +59,7 @@ def run_full(machine: Machine, folder: Path, pages: int, *words: str, **options:
 
 def _namespace() -> tuple[str, ...]:
     words = ("unshare", *(() if os.geteuid() == 0 else ("--map-root-user",)), "--mount")
-    possible = subprocess.run([*words, "true"], check=False).returncode == 0
-    assert possible, "These tests need mount namespaces: run them as root, or allow user namespaces."
+    if not shutil.which("unshare") or subprocess.run([*words, "true"], check=False).returncode:
+        give_up = pytest.fail if os.environ.get("CI") else pytest.skip
+        give_up("this needs mount namespaces: run it as root, or allow user namespaces")
     return (*words, "sh", "-c")

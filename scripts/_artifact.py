@@ -53,8 +53,9 @@ class Artifact:
 
 
 def compiled() -> Artifact:
-    """Compile the project where needed and return its MemoryRegistry. Raises what Ape raises if it doesn't compile."""
-    contract = project.contracts[CONTRACT]
+    """Compile the project and return its MemoryRegistry. Raises what Ape raises if it doesn't compile."""
+    # Ape compiles a contract anew when its own file has changed, but not when only a file that it imports has.
+    contract = project.load_contracts(use_cache=False)[CONTRACT]
     [(version, settings)] = compilers.solidity.get_compiler_settings([project.path / contract.source_id]).items()
     settings = {key: value for key, value in settings.items() if key != "outputSelection"}
     return Artifact(

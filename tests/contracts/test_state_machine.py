@@ -110,7 +110,7 @@ class RegistryMachine(RuleBasedStateMachine):
         self.last: tuple[str, str, bytes] | None = None
         self.create("", "")
         self.grant(0, "", 1, WRITE | KEYS, 100)
-        self.grant(0, "", 2, READ, 1000)
+        self.grant(0, "", 2, READ | WRITE, 1000)
         self.offer(0, "", 3, 10**7)
         self.set_recovery("", 2)
         self.start_recovery("", 3)

@@ -1,0 +1,230 @@
+"""What all commands share: the home, the passphrase, and how results and errors are printed.
+
+With ``--json`` each command prints one object: ``{"ok": true, "command": …, "data": …}``, or on an error
+``{"ok": false, "command": …, "error": {"name", "exit_code", "cause", "next_step"}}``. Times are RFC 3339 in UTC, ids
+and hashes lower-case hex, amounts of gas and bytes integers.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import unicodedata
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from ..client import Client
+from ..errors import InvalidRequest, MemSyncError
+from ..home import Home
+from ..memories import Memory
+from ..reading import Progress
+from ..records import Receipt
+
+_LONGEST_TEXT = 2**16  # characters of a card or an invitation, far more than either has
+_F = TypeVar("_F", bound=Callable[..., Any])
+
+
+@dataclass
+class App:
+    """One run of the command."""
+
+    home: Home = field(default_factory=lambda: Home(Home.default()))
+    rpc: str | None = None
+    passphrase_fd: int | None = None
+    json: bool = False
+    command: str = ""
+    _passphrase: str | None = None
+
+    def passphrase(self) -> str:
+        """Asked for once: from the file descriptor that was named, else on the terminal."""
+        if self._passphrase is None:
+            self._passphrase = self._ask("Passphrase")
+        return self._passphrase
+
+    def new_passphrase(self) -> str:
+        """Asked for twice on a terminal."""
+        if self._passphrase is None:
+            self._passphrase = self._ask("One passphrase for wallet and device key", confirm=True)
+        return self._passphrase
+
+    def _ask(self, prompt: str, confirm: bool = False) -> str:
+        if self.passphrase_fd is not None:
+            try:
+                with os.fdopen(self.passphrase_fd, encoding="utf-8") as stream:
+                    text = stream.readline().rstrip("\r\n")
+            except (OSError, UnicodeDecodeError):
+                raise InvalidRequest(
+                    f"File descriptor {self.passphrase_fd} gives no passphrase.", "Open it for reading: 3<FILE."
+                ) from None
+        elif sys.stdin.isatty():
+            text = click.prompt(prompt, hide_input=True, confirmation_prompt=confirm, err=True)
+        else:
+            raise InvalidRequest(
+                "A passphrase is needed, and there is no terminal to ask on.", "Use --passphrase-fd N."
+            )
+        return unicodedata.normalize("NFC", text)
+
+    def client(self) -> Client:
+        """The owner's home."""
+        return Client(self.home, self.passphrase, rpc=self.rpc, say=self.say)
+
+    def say(self, text: str) -> None:
+        """A step of a longer work, on standard error."""
+        if not self.json:
+            click.echo(f"  {text}", err=True)
+
+    def result(self, data: Any, *lines: str) -> None:
+        """The command's answer: ``data`` with --json, else the lines."""
+        if self.json:
+            click.echo(
+                json.dumps({"ok": True, "command": self.command, "data": data}, default=_plain, ensure_ascii=False)
+            )
+        else:
+            for line in lines:
+                click.echo(safe(line))  # texts of memories, names and addresses of hosts come from others
+
+
+@click.group(
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="Begin with: memsync node &   memsync init   memsync vault new NAME   memsync remember TEXT   memsync sync",
+)
+@click.option(
+    "--home", type=click.Path(path_type=Path), help="The folder to use (default: $MEMSYNC_HOME, or your data folder)."
+)
+@click.option("--rpc", metavar="URL", help="Another RPC node than the one of this home.")
+@click.option(
+    "--passphrase-fd", type=int, metavar="N", help="Read the passphrase from this file descriptor, not the terminal."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@click.version_option(package_name="memsync-client")
+@click.pass_context
+def root(context: click.Context, home: Path | None, rpc: str | None, passphrase_fd: int | None, as_json: bool) -> None:
+    """Your AI memory as an asset of your own: sealed on this device, registered from your wallet, lent to tools and
+    taken back.
+
+    Without a command: where you stand, and what to do next.
+    """
+    app = context.obj
+    app.home = Home(home) if home else app.home
+    app.rpc, app.passphrase_fd, app.json = rpc, passphrase_fd, as_json
+    if context.invoked_subcommand is None:
+        from .status import show_status
+
+        app.command = "status"
+        show_status(app)
+
+
+def printing(command: _F) -> _F:
+    """Adds --json, and passes the App first."""
+
+    @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+    @click.pass_context
+    def run(context: click.Context, /, as_json: bool, **options: Any) -> Any:
+        app = context.find_object(App)
+        if app is None:
+            raise AssertionError("a command ran outside main()")
+        app.json = app.json or as_json
+        app.command = context.command_path.partition(" ")[2]
+        return command(app, **options)
+
+    run.__doc__ = command.__doc__
+    run.__name__ = command.__name__
+    if hasattr(command, "__click_params__"):
+        run.__click_params__ += command.__click_params__  # type: ignore[attr-defined]
+    return run  # type: ignore[return-value]
+
+
+def report_error(app: App, error: MemSyncError) -> None:
+    """Cause and next step: on standard error, or with --json as the answer."""
+    if app.json:
+        detail = {
+            "name": type(error).__name__,
+            "exit_code": error.exit_code,
+            "cause": error.cause,
+            "next_step": error.next_step,
+        }
+        click.echo(json.dumps({"ok": False, "command": app.command, "error": detail}, ensure_ascii=False))
+    else:
+        click.echo(f"error: {safe(error.cause)}", err=True)
+        if error.next_step:
+            click.echo(f"       {safe(error.next_step)}", err=True)
+
+
+@contextmanager
+def progress_bar(app: App, label: str) -> Iterator[Progress | None]:
+    """A bar on a terminal, nothing elsewhere."""
+    if app.json or not sys.stderr.isatty():
+        yield None
+        return
+    bar: Any
+    with click.progressbar(length=1, label=label, file=sys.stderr) as bar:
+
+        def step(done: int, total: int) -> None:
+            bar.length = total
+            bar.update(done - bar.pos)
+
+        yield step
+
+
+def safe(text: str) -> str:
+    """Text fit for a terminal: control characters of it are shown, not obeyed."""
+    return "".join(
+        c if c in "\n\t" or unicodedata.category(c) not in ("Cc", "Cf", "Cs") or c == "\u200d" else "\ufffd"
+        for c in text
+    )
+
+
+def counted(number: int, one: str, many: str) -> str:
+    """A number of things in words: 1 memory, 2 memories."""
+    return f"{number:,} {one if number == 1 else many}"
+
+
+def day(moment: datetime | None) -> str:
+    """A date in the person's zone."""
+    return "unknown" if moment is None else f"{moment.astimezone():%Y-%m-%d}"
+
+
+def text_of(given: str) -> str:
+    """A card or an invitation that was given as its text, as a file, or as - for standard input."""
+    if given == "-":
+        return sys.stdin.read(_LONGEST_TEXT)
+    if not given.startswith("memsync-"):
+        with suppress(OSError), open(given, encoding="utf-8", errors="replace") as file:
+            return file.read(_LONGEST_TEXT)
+    return given
+
+
+def memory_data(memory: Memory) -> dict[str, Any]:
+    """A memory in JSON."""
+    source = memory.source
+    return {
+        "id": memory.id.hex(),
+        "revision": memory.revision.hex(),
+        "content": memory.content,
+        "created": memory.created,
+        "type": memory.type,
+        "tags": list(memory.tags),
+        "source": source
+        and {"platform": source.platform, "conversation": source.conversation, "id": source.foreign_id},
+    }
+
+
+def receipt_data(receipt: Receipt) -> dict[str, Any]:
+    """A transaction in JSON."""
+    return {"tx": receipt.tx_hash.hex(), "gas": receipt.gas_used, "block": receipt.block.number}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
+    if isinstance(value, bytes):
+        return value.hex()
+    raise TypeError(type(value).__name__)

@@ -1,0 +1,136 @@
+"""What owner and granted tool have in common (reading), and the tool's own commands."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ..cards import Invitation
+from ..memories import Memory
+from ..reader import Reader, card_of, new_reader
+from ..vault import Vault
+from .app import App, counted, day, memory_data, printing, progress_bar, text_of
+
+_vault = click.option("--vault", "name", metavar="NAME", help="Which vault (not needed where there is one).")
+_as = click.option(
+    "--as", "reader_name", metavar="READER", help="Read as this reader, made here with `memsync reader new`."
+)
+_blobs = click.option(
+    "--blobs", type=click.Path(path_type=Path), help="A folder that has the blobs, instead of the one on chain."
+)
+
+
+def _source(app: App, name: str | None, reader_name: str | None) -> Vault | Reader:
+    """The owner's vault; a reader where one is named, or where this home is no owner's."""
+    if reader_name or (not app.home.initialised and app.home.readers()):
+        return Reader(app.home, reader_name, app.passphrase, rpc=app.rpc)
+    return app.client().vault(name)
+
+
+@click.command("list")
+@_vault
+@_as
+@click.option("--limit", type=click.IntRange(1), help="Only the last so many.")
+@printing
+def list_memories(app: App, name: str | None, reader_name: str | None, limit: int | None) -> None:
+    """All memories, oldest first, with the beginning of each id."""
+    with progress_bar(app, "reading") as step:
+        found = _source(app, name, reader_name).memories(step)
+    found = found[-limit:] if limit else found
+    conflicts = len(found) - len({memory.id for memory in found})
+    note = (
+        [f"{conflicts} edits contradict each other (same id): settle each with `memsync edit ID TEXT`."]
+        if conflicts
+        else []
+    )
+    app.result([memory_data(memory) for memory in found], *[_line(memory) for memory in found], *note)
+
+
+@click.command()
+@click.argument("query")
+@_vault
+@_as
+@click.option("--limit", type=click.IntRange(1, 1000), default=5, show_default=True)
+@printing
+def recall(app: App, query: str, name: str | None, reader_name: str | None, limit: int) -> None:
+    """The memories that answer QUERY best, by keywords.
+
+    \b
+    memsync recall "which hand does Ines use"
+    """
+    hits = _source(app, name, reader_name).recall(query, limit)
+    app.result(
+        [memory_data(hit.memory) | {"score": round(hit.score, 4)} for hit in hits],
+        *[f"{rank}  {hit.memory.content}      {_origin(hit.memory)}" for rank, hit in enumerate(hits, 1)],
+        *([] if hits else ["Nothing found. Try other words."]),
+    )
+
+
+@click.command()
+@_vault
+@_as
+@printing
+def verify(app: App, name: str | None, reader_name: str | None) -> None:
+    """Fetch every blob from its host and check all of it: hashes, signatures, links, and one proof on chain."""
+    with progress_bar(app, "verifying") as step:
+        report = _source(app, name, reader_name).verify(step)
+    scope = "all of the vault" if report.whole else "all that this key opens"
+    proof = "" if report.proven is None else f" The contract confirmed the proof of entry {report.proven}."
+    app.result(
+        {field: getattr(report, field) for field in report.__dataclass_fields__},
+        f"Verified at block {report.block}: {scope}, version {report.version}, epoch {report.epoch}. "
+        f"{counted(report.memories, 'memory', 'memories')}, {counted(report.packs, 'pack', 'packs')}, "
+        f"{counted(report.heads, 'head', 'heads')}, {report.blobs} blobs, "
+        f"{report.bytes:,} bytes.{proof}",
+    )
+
+
+@click.group()
+def reader() -> None:
+    """The tool's side: make a key, show its card, join a vault."""
+
+
+@reader.command("new")
+@click.argument("name")
+@printing
+def reader_new(app: App, name: str) -> None:
+    """Make a key and an address for one vault alone, and print the card to give to its owner."""
+    _show_card(app, str(new_reader(app.home, name, app.new_passphrase())))
+
+
+@reader.command("card")
+@_as
+@printing
+def reader_card(app: App, reader_name: str | None) -> None:
+    """Print the card of a reader made before."""
+    _show_card(app, str(card_of(app.home, reader_name, app.passphrase())))
+
+
+@reader.command("join")
+@click.argument("invitation")
+@_as
+@_blobs
+@printing
+def reader_join(app: App, invitation: str, reader_name: str | None, blobs: Path | None) -> None:
+    """Accept the invitation that the owner's grant printed (its text, a file, or -)."""
+    joining = Reader(app.home, reader_name, app.passphrase, rpc=app.rpc, blobs=blobs)
+    standing = joining.join(Invitation.parse(text_of(invitation)))
+    app.result(
+        {"reader": joining.name, "version": standing.version, "expires": standing.expires, "block": standing.block},
+        f"Joined as {joining.name}: may read until {day(standing.expires)}. Next: memsync recall …",
+    )
+
+
+def _show_card(app: App, card: str) -> None:
+    app.result({"card": card}, card)
+
+
+def _line(memory: Memory) -> str:
+    return f"{memory.id.hex()[:8]}  {day(memory.created)}  {memory.content}"
+
+
+def _origin(memory: Memory) -> str:
+    parts: list[Any] = [memory.source.platform if memory.source else "you", day(memory.created)]
+    return ", ".join(parts)

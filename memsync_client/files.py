@@ -1,0 +1,78 @@
+"""Files that survive a crash: written whole or not at all, and on the disk when the call returns."""
+
+from __future__ import annotations
+
+import errno
+import os
+import secrets
+from pathlib import Path
+
+from .errors import MemSyncError, StorageFull, StorageReadOnly, StorageUnavailable
+
+
+def write_atomic(path: Path, data: bytes, mode: int = 0o600, *, sync: bool = True) -> None:
+    """Put ``data`` into the file at ``path``, replacing what is there; readers see the old bytes or the new ones.
+
+    Without ``sync`` the bytes are on the disk and the name may not be: ``sync_folder`` brings many names there at once.
+    The folder must exist. Raises StorageFull, StorageReadOnly or StorageUnavailable, and leaves the old file then.
+    """
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    try:
+        try:
+            with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
+                os.fchmod(file.fileno(), mode)  # whatever the umask took away
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(temporary, path)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+        if sync:
+            _sync_folder(path.parent)
+    except OSError as error:
+        raise storage_error(error, path) from error
+
+
+def sync_folder(folder: Path) -> None:
+    """Bring new names in a folder to the disk. Raises what ``write_atomic`` raises."""
+    try:
+        _sync_folder(folder)
+    except OSError as error:
+        raise storage_error(error, folder) from error
+
+
+def make_dir(path: Path, mode: int = 0o700) -> None:
+    """Make a folder and those above it that are missing, each with ``mode``; one that is there stays as it is.
+
+    Raises StorageFull, StorageReadOnly or StorageUnavailable.
+    """
+    if path.is_dir():
+        return
+    if path.parent != path:
+        make_dir(path.parent, mode)
+    try:
+        path.mkdir(exist_ok=True)
+        path.chmod(mode)
+        _sync_folder(path.parent)
+    except OSError as error:
+        raise storage_error(error, path) from error
+
+
+def storage_error(error: OSError, path: Path) -> MemSyncError:
+    """The MemSync error for what the file system said about ``path``."""
+    said = f"{path}: {os.strerror(error.errno) if error.errno else type(error).__name__}."
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return StorageFull(said, "Make room on the disk, then run this again.")
+    if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
+        return StorageReadOnly(said, "Allow writing there, or name another folder.")
+    return StorageUnavailable(said, "Check that the folder is there and its disk is mounted.")
+
+
+def _sync_folder(folder: Path) -> None:
+    """Bring a rename or a new entry of ``folder`` to the disk."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,264 @@
+"""A home: the folder of one person (or tool) on one computer. It holds sealed keys, sealed state, and ciphertext.
+
+In plain text stand only: the chain, the node and the owner's address (config.json), and this computer's labels of
+vaults.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from platformdirs import user_data_path
+
+from . import canonical
+from .errors import HomeBusy, HomeDamaged, NotInitialised, Tampered, UnknownVault
+from .files import make_dir, storage_error, write_atomic
+from .keyring import EpochKeys
+from .keys import HolderKey
+from .reading import Seen
+from .sealing import Place, seal, unseal
+
+_FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Config:
+    """The chain of a home: id, RPC URL, registry and owner as checksum addresses, blocks to wait after a transaction,
+    and a folder to take blobs from instead of the base URI's (None: the base URI's)."""
+
+    chain_id: int
+    rpc: str
+    registry: str
+    owner: str
+    confirmations: int = 0
+    blobs: str | None = None
+    format: int = _FORMAT
+
+
+@dataclass(frozen=True)
+class Joined:
+    """What a reader keeps of its invitation; ``public`` if its grant stands on chain."""
+
+    chain_id: int
+    rpc: str
+    registry: str
+    vault: str
+    blobs: str | None
+    public: bool
+    format: int = _FORMAT
+
+
+class Home:
+    """Paths and files of a home; makes nothing before something is written."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.device_key = folder / "device.key"
+        self.wallet = folder / "wallet.json"
+        self.practice = folder / "practice"
+        self.blobs = folder / "blobs"
+        self._config = folder / "config.json"
+        self._labels = folder / "vaults.json"
+
+    @staticmethod
+    def default() -> Path:
+        """$MEMSYNC_HOME, else memsync in the user's data folder."""
+        named = os.environ.get("MEMSYNC_HOME")
+        return Path(named) if named else user_data_path("memsync", appauthor=False)
+
+    @property
+    def initialised(self) -> bool:
+        """Whether `init` or `restore` has finished here."""
+        return self._config.exists()
+
+    def config(self) -> Config:
+        """Raises NotInitialised or HomeDamaged."""
+        if not self.initialised:
+            raise NotInitialised(f"There is no MemSync home in {self.folder}.", "Begin with `memsync init`.")
+        return Config(**_read_json(self._config, Config))
+
+    def write_config(self, config: Config) -> None:
+        """Ends `init`: from now on the home counts as initialised."""
+        make_dir(self.folder)
+        write_atomic(self._config, _json(asdict(config)))
+
+    def abandon(self) -> None:
+        """Takes back an unfinished `restore`, so that it can be run again."""
+        self._labels.unlink(missing_ok=True)
+        self._config.unlink(missing_ok=True)
+
+    def labels(self) -> dict[str, bytes]:
+        """This computer's names of vaults, with the vault ids (32 bytes)."""
+        if not self._labels.exists():
+            return {}
+        try:
+            value = json.loads(self._labels.read_bytes())
+            return {str(label): bytes.fromhex(vault_id) for label, vault_id in value.items()}
+        except (ValueError, AttributeError, TypeError, RecursionError):
+            raise HomeDamaged(
+                f"{self._labels} can't be read.", "Bring it back from a copy, or remove it and restore."
+            ) from None
+
+    def label(self, label: str, vault_id: bytes) -> None:
+        """Keeps a name for a vault."""
+        write_atomic(self._labels, _json({name: v.hex() for name, v in (self.labels() | {label: vault_id}).items()}))
+
+    def resolve(self, label: str | None) -> tuple[str, bytes]:
+        """The vault of that name, or the only one where no name is given. Raises UnknownVault."""
+        labels = self.labels()
+        if label is None and len(labels) == 1:
+            return next(iter(labels.items()))
+        if label is None:
+            cause = (
+                "There is no vault yet."
+                if not labels
+                else f"There are {len(labels)} vaults: {', '.join(sorted(labels))}."
+            )
+            raise UnknownVault(
+                cause, "Make one with `memsync vault new NAME`." if not labels else "Name one with --vault."
+            )
+        if label not in labels:
+            known = f"Known here: {', '.join(sorted(labels))}." if labels else "There is none yet."
+            raise UnknownVault(f"There is no vault {label!r} here. {known}", "Make it with `memsync vault new NAME`.")
+        return label, labels[label]
+
+    def vault_folder(self, vault_id: bytes) -> Path:
+        """Where sealed state, outbox and local copies of a vault stand."""
+        return self.folder / "vaults" / vault_id.hex()
+
+    def reader_folder(self, name: str) -> Path:
+        """Where a reader's key, invitation and sealed state stand."""
+        return self.folder / "readers" / name
+
+    def readers(self) -> list[str]:
+        """Names of the readers made in this home."""
+        folder = self.folder / "readers"
+        return sorted(entry.name for entry in folder.iterdir() if entry.is_dir()) if folder.is_dir() else []
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Held while a process of this home writes to a vault. Raises HomeBusy at once if another one does."""
+        make_dir(self.folder)
+        path = self.folder / "lock"
+        try:
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise storage_error(error, path) from None
+        try:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise HomeBusy(
+                    "Another memsync process is writing here.", "Wait until it has ended, then try again."
+                ) from None
+            yield
+        finally:
+            os.close(descriptor)
+
+
+def write_joined(folder: Path, joined: Joined) -> None:
+    """Keeps a reader's invitation."""
+    write_atomic(folder / "joined.json", _json(asdict(joined)))
+
+
+def read_joined(folder: Path) -> Joined:
+    """Raises NotInitialised where the reader has not joined yet, or HomeDamaged."""
+    path = folder / "joined.json"
+    if not path.exists():
+        raise NotInitialised(
+            f"The reader {folder.name!r} has not joined a vault yet.",
+            "Give the card to the owner, then `memsync reader join`.",
+        )
+    return Joined(**_read_json(path, Joined))
+
+
+class SealedFile:
+    """A small file of a holder's own, sealed under its state key and bound to a vault."""
+
+    def __init__(self, path: Path, key: HolderKey, place: Place) -> None:
+        self._path = path
+        self._key = key.state_key
+        self._context = place.context(path.name, 0)
+
+    def write(self, value: dict[str, Any]) -> None:
+        """Replaces the file, durably."""
+        make_dir(self._path.parent)
+        write_atomic(self._path, seal(self._key, self._context, canonical.encode(value)))
+
+    def read(self, shape: dict[str, Any]) -> dict[str, Any] | None:
+        """The value, None if there is no file. Raises HomeDamaged."""
+        try:
+            data = self._path.read_bytes()
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise storage_error(error, self._path) from None
+        try:
+            body = unseal(self._key, self._context, data, "file")
+            return canonical.fields(canonical.decode(body), shape, "file")
+        except Tampered:
+            raise HomeDamaged(f"{self._path} can't be read.", "Remove it to start from the chain's state.") from None
+
+    def remove(self) -> None:
+        """Removes the file; none is no error."""
+        self._path.unlink(missing_ok=True)
+
+
+_SEEN = {
+    "version": int,
+    "head_version": int,
+    "content_hash": bytes,
+    "block": int,
+    "epoch": int,
+    "secret": bytes,
+    "writer": bytes,
+}
+
+
+def write_seen(file: SealedFile, seen: Seen) -> None:
+    """Keeps the last final state."""
+    keys = seen.keys
+    file.write(
+        {
+            "version": seen.version,
+            "head_version": seen.head_version,
+            "content_hash": seen.content_hash,
+            "block": seen.block,
+            "epoch": keys.epoch,
+            "secret": keys.secret,
+            "writer": keys.writer_public,
+        }
+    )
+
+
+def read_seen(file: SealedFile) -> Seen | None:
+    """The last final state; None before the first."""
+    value = file.read(_SEEN)
+    if value is None:
+        return None
+    keys = EpochKeys(value["epoch"], value["secret"], value["writer"])
+    return Seen(value["version"], value["head_version"], value["content_hash"], value["block"], keys)
+
+
+def _json(value: dict[str, Any]) -> bytes:
+    return json.dumps(value, indent=1, sort_keys=True).encode() + b"\n"
+
+
+def _read_json(path: Path, shape: type) -> dict[str, Any]:
+    try:
+        value = json.loads(path.read_bytes())
+        names = set(shape.__dataclass_fields__)  # type: ignore[attr-defined]
+        if type(value) is not dict or value.keys() != names or value["format"] != _FORMAT:
+            raise ValueError
+    except OSError as error:
+        raise storage_error(error, path) from None
+    except (ValueError, RecursionError):
+        raise HomeDamaged(f"{path} can't be read, or is of another version.", "Bring it back from a copy.") from None
+    return value

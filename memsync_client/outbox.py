@@ -1,0 +1,94 @@
+"""The outbox: what waits on this device for the next sync, sealed to the device's own public key.
+
+One file an entry, written whole and fsynced before ``add`` returns: a killed process leaves an entry whole or not at
+all. Adding needs no passphrase, reading needs the device key. A file is envelope (X-Wing) ‖ sealed body.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from . import canonical
+from .errors import HomeDamaged, Tampered
+from .files import make_dir, storage_error, write_atomic
+from .keys import ENVELOPE_OVERHEAD, HolderKey, PublicKey
+from .memories import Memory, from_record, to_record
+from .sealing import SECRET_BYTES, Place, seal, unseal
+
+_NAME = re.compile(r"(\d{12})-(\d+)-[0-9a-f]{8}\.sealed")
+_ENVELOPE = SECRET_BYTES + ENVELOPE_OVERHEAD
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """One entry: memories as given, and whether they are an import (whose ids are made at the sync)."""
+
+    path: Path
+    imported: bool
+    memories: tuple[Memory, ...]
+
+
+class Outbox:
+    """The outbox of one vault, a folder."""
+
+    def __init__(self, folder: Path, place: Place) -> None:
+        self._folder = folder
+        self._place = place
+
+    def add(self, device: PublicKey, memories: Sequence[Memory], *, imported: bool = False) -> None:
+        """Keeps ``memories``, all or none of them, until a sync has taken them."""
+        make_dir(self._folder)
+        key = os.urandom(SECRET_BYTES)
+        body = canonical.encode({"import": imported, "records": [to_record(memory) for memory in memories]})
+        context = self._place.context("outbox", 0)
+        data = device.enclose(context + device.id, key) + seal(key, context, body)
+        number = 1 + max((int(match[1]) for match in self._names()), default=0)
+        write_atomic(self._folder / f"{number:012}-{len(memories)}-{os.urandom(4).hex()}.sealed", data)
+
+    def count(self) -> int:
+        """How many memories wait. Needs no key."""
+        return sum(int(match[2]) for match in self._names())
+
+    def read(self, device: HolderKey) -> list[Waiting]:
+        """All entries, oldest first. Raises HomeDamaged naming a file that does not open."""
+        return [self._open(self._folder / match[0], device) for match in sorted(self._names(), key=lambda m: m[0])]
+
+    def remove(self, names: Iterable[str]) -> None:
+        """Forgets entries that a landed commit has taken."""
+        try:
+            for name in names:
+                (self._folder / name).unlink(missing_ok=True)
+        except OSError as error:
+            raise storage_error(error, self._folder) from None
+
+    def _names(self) -> list[re.Match[str]]:
+        try:
+            names = os.listdir(self._folder)
+        except FileNotFoundError:
+            return []
+        except OSError as error:
+            raise storage_error(error, self._folder) from None
+        return [match for name in names if (match := _NAME.fullmatch(name))]
+
+    def _open(self, path: Path, device: HolderKey) -> Waiting:
+        context = self._place.context("outbox", 0)
+        try:
+            data = path.read_bytes()
+        except OSError as error:
+            raise storage_error(error, path) from None
+        try:
+            key = device.xwing.open(context + device.xwing.public.id, data[:_ENVELOPE])
+            if key is None:
+                raise Tampered("The envelope does not open.")
+            body = unseal(key, context, data[_ENVELOPE:], "outbox entry")
+            value = canonical.fields(canonical.decode(body), {"import": bool, "records": list}, "outbox entry")
+            return Waiting(path, value["import"], tuple(from_record(record) for record in value["records"]))
+        except Tampered as error:
+            raise HomeDamaged(
+                f"The outbox entry {path} can't be read: {error.cause}",
+                "Bring it back from a copy, or move it away to go on.",
+            ) from None

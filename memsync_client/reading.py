@@ -1,0 +1,156 @@
+"""Reading a vault: from its record on chain to its memories. Verification only: blobs come through ``fetch``, no I/O
+here.
+
+Everything is checked before it is used: hash (by the fetcher), seal, signature, form, version, memory root, and that
+the packs are all that the memory log commits to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+from .errors import Rollback, Tampered
+from .heads import Head, HeadRef, PackRef, open_head
+from .keyring import EpochKeys, Keyring, follows, open_keyring
+from .keys import PrivateKey
+from .memory_log import Frontier
+from .packs import Entry, open_pack
+from .records import VaultRecord
+from .sealing import Place
+
+Fetch = Callable[[bytes, str], bytes]  # (SHA-256, what it is) -> bytes with that hash
+_T = TypeVar("_T")
+Progress = Callable[[int, int], None]  # (done, of how many)
+
+
+@dataclass(frozen=True)
+class Seen:
+    """The last final state that this holder has verified: what an older answer of a node is measured against."""
+
+    version: int
+    head_version: int
+    content_hash: bytes
+    block: int
+    keys: EpochKeys
+
+
+@dataclass(frozen=True)
+class View:
+    """A vault as one record shows it to one holder: opened keyring, head, and the base that the head builds on."""
+
+    place: Place
+    record: VaultRecord
+    keyring: Keyring
+    head: Head
+    base: Head | None
+
+    @property
+    def head_ref(self) -> HeadRef:
+        """What the next head names as its parent."""
+        return HeadRef(self.record.content_hash, self.record.head_epoch)
+
+    @property
+    def packs(self) -> tuple[PackRef, ...]:
+        """All living packs in log order (for a reader from a later epoch: those since the base, at least)."""
+        return (self.base.packs if self.base else ()) + self.head.packs
+
+    @property
+    def named(self) -> list[bytes]:
+        """Hashes of the base and the packs: with head and keyring all that the vault needs."""
+        return [pack.hash for pack in self.packs] + ([self.head.base.hash] if self.head.base else [])
+
+    def seen(self, block: int) -> Seen:
+        """What a later answer of a node is measured against."""
+        record, keys = self.record, self.keyring.keys
+        known = EpochKeys(keys.epoch, keys.secret, keys.writer_public)
+        return Seen(record.version, record.head_version, record.content_hash, block, known)
+
+
+def open_view(place: Place, record: VaultRecord, fetch: Fetch, key: PrivateKey, seen: Seen | None = None) -> View:
+    """Opens keyring, head and base. Raises Rollback, ForeignKeyring, AccessEnded or Tampered (naming the blob)."""
+    if seen:
+        check_not_older(record, seen)
+    keyring = _named(
+        record.keyring_hash, lambda: open_keyring(place, record.head_epoch, fetch(record.keyring_hash, "keyring"), key)
+    )
+    if seen:
+        follows(keyring, seen.keys)
+    head = open_head_of(place, keyring, HeadRef(record.content_hash, record.head_epoch), fetch)
+    if head.version != record.head_version or head.log.memory_root != record.memory_root:
+        raise Tampered(
+            f"Head {record.content_hash.hex()} is not the one of version {record.head_version} on chain.",
+            "Its writer is faulty or hostile: see `memsync grants`.",
+        )
+    base = None
+    if head.base and keyring.keys_of(head.base.epoch):
+        base = open_head_of(place, keyring, head.base, fetch)
+        if base.base is not None:
+            raise Tampered(f"Blob {head.base.hash.hex()} is named as a base and is none.", "Its writer is faulty.")
+    return View(place, record, keyring, head, base)
+
+
+def open_head_of(place: Place, keyring: Keyring, ref: HeadRef, fetch: Fetch) -> Head:
+    """The head that ``ref`` names. Raises Tampered naming the blob; AccessEnded can't happen where the epoch is
+    linked."""
+    keys = keyring.keys_of(ref.epoch)
+    if keys is None:
+        raise Tampered(
+            f"Head {ref.hash.hex()} is of epoch {ref.epoch}, which this key does not open.", "Start from a later one."
+        )
+    return _named(
+        ref.hash, lambda: open_head(place, ref.epoch, keys.secret, keys.writer_public, fetch(ref.hash, "head"))
+    )
+
+
+def open_pack_of(place: Place, keyring: Keyring, ref: PackRef, fetch: Fetch) -> list[Entry] | None:
+    """The entries of a pack; None where its epoch lies before this holder's first. Raises Tampered naming the blob."""
+    keys = keyring.keys_of(ref.epoch)
+    if keys is None:
+        return None
+    entries = _named(ref.hash, lambda: open_pack(place, ref.epoch, keys.secret, fetch(ref.hash, "pack")))
+    if len(entries) != ref.count:
+        raise Tampered(
+            f"Pack {ref.hash.hex()} holds {len(entries)} memories, its head says {ref.count}.", "Its writer is faulty."
+        )
+    return entries
+
+
+def read_entries(view: View, fetch: Fetch, progress: Progress | None = None) -> list[Entry]:
+    """All entries of a view in log order, compared with the memory log where this holder can open all of it."""
+    entries: list[Entry] = []
+    whole = view.head.base is None or view.base is not None
+    for done, ref in enumerate(view.packs):
+        batch = open_pack_of(view.place, view.keyring, ref, fetch)
+        whole = whole and batch is not None
+        entries += batch or []
+        if progress:
+            progress(done + 1, len(view.packs))
+    if whole and Frontier().extended(entry.commitment(view.place) for entry in entries) != view.head.log:
+        raise Tampered(
+            "The packs are not what the memory log commits to.", "The writer of the head is faulty or hostile."
+        )
+    return entries
+
+
+def check_not_older(record: VaultRecord, seen: Seen) -> None:
+    """Raises Rollback if ``record`` is older than what was seen, or another at the same version."""
+    older = record.version < seen.version or record.head_version < seen.head_version
+    other = record.head_version == seen.head_version and record.content_hash != seen.content_hash
+    if older or other:
+        raise Rollback(
+            f"The node shows version {record.version} of the vault; this device has seen version {seen.version}"
+            f" at block {seen.block}{' with another head' if other and not older else ''}.",
+            "The node is behind or lies: use another one with --rpc. If the chain itself was reset: --accept-rollback.",
+        )
+
+
+def _named(blob_hash: bytes, read: Callable[[], _T]) -> _T:
+    """Runs ``read``; a Tampered from it names the blob."""
+    try:
+        return read()
+    except Tampered as error:
+        if blob_hash.hex() in error.cause:
+            raise
+        raise Tampered(f"Blob {blob_hash.hex()}: {error.cause}", error.next_step) from None

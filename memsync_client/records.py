@@ -1,0 +1,76 @@
+"""What the chain says, as values: they come from ``registry`` and are used where no node is known. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+
+@dataclass(frozen=True)
+class Block:
+    """A block: number, hash (32 bytes), and its time (UTC, whole seconds)."""
+
+    number: int
+    hash: bytes
+    time: datetime
+
+
+@dataclass(frozen=True)
+class VaultRecord:
+    """A vault's record as of ``block``. ``head_version`` and ``head_epoch`` are those of the last commit."""
+
+    vault_id: bytes
+    owner: str
+    version: int
+    epoch: int
+    tenure: int
+    head_version: int
+    head_epoch: int
+    content_hash: bytes
+    memory_root: bytes
+    keyring_hash: bytes
+    base_uri: str
+    block: Block
+
+    @property
+    def locked(self) -> bool:
+        """The epoch has risen since the last commit: the next one must bring a keyring."""
+        return self.head_epoch != self.epoch
+
+
+@dataclass(frozen=True)
+class PublicGrant:
+    """A grant of the vault's current tenure. ``rights``: 1 read, 2 write, 4 keys. ``key_id`` is 20 bytes.
+
+    ``version`` is the vault's version that this grant made; ``living``: it had not expired in the newest block.
+    """
+
+    grantee: str
+    rights: int
+    expires: datetime
+    version: int
+    key_id: bytes
+    living: bool
+
+
+@dataclass(frozen=True)
+class CommitEvent:
+    """One commit. ``keyring_hash`` is None where the commit kept the keyring. A vault's creation is its version 1."""
+
+    version: int
+    epoch: int
+    content_hash: bytes
+    memory_root: bytes
+    keyring_hash: bytes | None
+    block_number: int
+    tx_hash: bytes
+    actor: str
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """A transaction that took effect in a block."""
+
+    tx_hash: bytes
+    gas_used: int
+    block: Block

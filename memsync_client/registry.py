@@ -1,0 +1,294 @@
+"""The MemoryRegistry on one chain: what it says of a vault, and the calls that change it.
+
+Vault ids and hashes are 32 bytes, addresses carry their checksum, times are UTC.
+"""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+from eth_abi.abi import encode
+from eth_utils import event_abi_to_log_topic, keccak
+from web3.exceptions import BlockNotFound, ContractLogicError
+
+from .errors import InvalidRequest, NodeUnreachable, NoRegistry, UnknownVault, WrongChain
+from .records import Block, CommitEvent, PublicGrant, VaultRecord
+from .refusals import decode_error
+from .rpc import Node, RequestRefused
+from .transactions import Call, ContractClient, checked_address, to_block, to_number, to_time
+
+LAG_MAX = 255  # a lag that stays there counts no further
+_NO_HASH = bytes(32)
+_NARROWEST_RANGE = 64  # blocks in one request for logs, when a node refuses more
+_MAX_VAULTS = 100_000  # of one owner; more is a lie of the node
+
+
+class Registry(ContractClient):
+    """The MemoryRegistry. All reads raise NodeUnreachable."""
+
+    @classmethod
+    def connect(
+        cls, rpc_url: str, *, chain_id: int | None = None, address: str | None = None, timeout: float = 10
+    ) -> Registry:
+        """Connect and check what is there. ``timeout`` is in seconds, for each request.
+
+        ``chain_id`` None takes any chain; ``address`` None is the registry's own, the same on every chain. Raises
+        NodeUnreachable, WrongChain, NoRegistry, or InvalidRequest.
+        """
+        node = Node(rpc_url, timeout=timeout)
+        artifact = load_artifact()
+        at = checked_address(address or artifact["address"])
+        with node.asking():
+            served = to_number(node.web3.eth.chain_id)
+            code = bytes(node.web3.eth.get_code(at))
+        if chain_id is not None and served != chain_id:
+            said = f"{node.name} serves chain {served}, not chain {chain_id}."
+            raise WrongChain(said, f"Name an RPC node of chain {chain_id}.")
+        if not code:
+            said = f"There is no MemoryRegistry at {at} on chain {served}."
+            raise NoRegistry(said, "Check chain and address, or deploy it there: anyone can.")
+        if keccak(code) != bytes.fromhex(artifact["runtimeCodeHash"][2:]):
+            said = f"The contract at {at} on chain {served} is not this version's MemoryRegistry."
+            raise NoRegistry(said, "Check the address, or use the version of MemSync that the vault was made with.")
+        return cls(node, served, at, artifact["abi"])
+
+    # Reads ------------------------------------------------------------------------------------------------------------
+
+    def record(self, vault_id: bytes, block: int | None = None) -> VaultRecord:
+        """A vault's record, all of it as of one block: the newest, or ``block`` (old ones need an archive node).
+
+        Raises UnknownVault.
+        """
+        at = self._block_at(block)
+        found = self._read("record", vault_id, block=at.number)
+        owner, version, epoch, tenure, head_lag, epoch_lag, content_hash, memory_root, keyring_hash, base_uri = found
+        if not (version > head_lag >= epoch_lag and epoch > epoch_lag and tenure and any(content_hash)):
+            raise self._lie("a record that no vault has")
+        head_version, head_epoch = version - head_lag, epoch - epoch_lag
+        if head_lag == LAG_MAX:
+            last = next(iter(self._commits(vault_id, 0, at.number)[-1:]), None)
+            if last is None or last.content_hash != content_hash or not version - last.version >= LAG_MAX:
+                raise self._lie("logs that lack the vault's last commit")
+            head_version, head_epoch = last.version, last.epoch
+        return VaultRecord(
+            vault_id=vault_id,
+            owner=owner,
+            version=version,
+            epoch=epoch,
+            tenure=tenure,
+            head_version=head_version,
+            head_epoch=head_epoch,
+            content_hash=content_hash,
+            memory_root=memory_root,
+            keyring_hash=keyring_hash,
+            base_uri=base_uri,
+            block=at,
+        )
+
+    def vault_id_of(self, owner: str, salt: int) -> bytes:
+        """The id of the vault that ``owner`` creates as number ``salt`` (from 1). Computed here."""
+        place = (self.chain_id, self.address, checked_address(owner), salt)
+        return keccak(encode(["uint256", "address", "address", "uint256"], place))
+
+    def vault_count(self, owner: str) -> int:
+        """How many vaults an account has created."""
+        return int(self._read("vaultCount", checked_address(owner)))
+
+    def vaults(self, owner: str) -> list[bytes]:
+        """The ids of the vaults that an account has created, oldest first."""
+        count = self.vault_count(owner)
+        if count > _MAX_VAULTS:
+            raise self._lie(f"{count} vaults for one account")
+        return [self.vault_id_of(owner, salt) for salt in range(1, count + 1)]
+
+    def grant_of(self, vault_id: bytes, grantee: str) -> PublicGrant | None:
+        """An account's grant in the current tenure, expired or not; None if there is none. Raises UnknownVault."""
+        return self._grant_at(vault_id, grantee, self.latest())
+
+    def grants(self, vault_id: bytes) -> list[PublicGrant]:
+        """All grants of the current tenure, expired ones too, in the order in which they were first given.
+
+        Found through events, each then confirmed by state, as of one block. Raises UnknownVault.
+        """
+        at = self.latest()
+        self._read("record", vault_id, block=at.number)  # the events of an unknown vault would be an empty list
+        events = self._events(("Granted",), vault_id, 0, at.number)
+        grantees = dict.fromkeys(str(event["args"]["grantee"]) for event in events)
+        found = (self._grant_at(vault_id, grantee, at) for grantee in grantees)
+        return [grant for grant in found if grant]
+
+    def commits(self, vault_id: bytes, from_block: int = 0) -> list[CommitEvent]:
+        """All commits in blocks from ``from_block`` on, oldest first; empty for an unknown vault."""
+        return self._commits(vault_id, from_block, self.latest().number)
+
+    def keyrings(self, vault_id: bytes) -> list[bytes]:
+        """The hashes of all keyrings that a vault has had, oldest first; empty for an unknown vault."""
+        events = self._events(("Created", "Committed", "Granted"), vault_id, 0, self.latest().number)
+        return [bytes(event["args"]["keyringHash"]) for event in events if any(event["args"]["keyringHash"])]
+
+    def can_read(self, vault_id: bytes, account: str) -> bool:
+        """Whether an account is the owner or has a living grant to read; False for an unknown vault."""
+        return bool(self._read("canRead", vault_id, checked_address(account)))
+
+    def proves_memory(
+        self, vault_id: bytes, leaf: bytes, index: int, size: int, proof: list[bytes], block: int | None = None
+    ) -> bool:
+        """Whether the vault's memory log, as of its last commit, has ``leaf`` (32 bytes) at ``index`` of ``size``.
+
+        False for a proof of the wrong shape too. Raises UnknownVault.
+        """
+        at = self._block_at(block)
+        return bool(self._read("provesMemory", vault_id, leaf, index, size, proof, block=at.number))
+
+    # Calls ------------------------------------------------------------------------------------------------------------
+
+    def create(self, salt: int, content_hash: bytes, memory_root: bytes, keyring_hash: bytes, base_uri: str) -> Call:
+        """Create the sender's vault number ``salt``, which must be its ``vault_count`` + 1."""
+        return Call("create", (salt, content_hash, memory_root, keyring_hash, base_uri))
+
+    def commit(
+        self,
+        vault_id: bytes,
+        expected_version: int,
+        epoch: int,
+        content_hash: bytes,
+        memory_root: bytes,
+        keyring_hash: bytes | None = None,
+    ) -> Call:
+        """Commit a head, with a keyring or (None) keeping the old one. The epoch after the current one rotates."""
+        keyring = keyring_hash or _NO_HASH
+        return Call("commit", (vault_id, expected_version, epoch, content_hash, memory_root, keyring))
+
+    def grant(
+        self,
+        vault_id: bytes,
+        expected_version: int,
+        grantee: str,
+        rights: int,
+        expires: datetime,
+        key_id: bytes,
+        keyring_hash: bytes | None = None,
+    ) -> Call:
+        """Grant rights until ``expires`` (with a time zone) to the key of ``key_id`` (20 bytes).
+
+        A keyring may come along, for the new reader to find its envelope in.
+        """
+        if expires.tzinfo is None:
+            raise InvalidRequest("The end of a grant has no time zone.", "Name it in UTC.")
+        seconds = int(expires.timestamp())
+        keyring = keyring_hash or _NO_HASH
+        grantee = checked_address(grantee)
+        return Call("grant", (vault_id, expected_version, grantee, rights, seconds, key_id, keyring))
+
+    def revoke(self, vault_id: bytes, grantee: str) -> Call:
+        """End a grant and raise the epoch."""
+        return Call("revoke", (vault_id, checked_address(grantee)))
+
+    def revoke_all(self, vault_id: bytes) -> Call:
+        """End all grants and raise tenure and epoch."""
+        return Call("revokeAll", (vault_id,))
+
+    def rotate(self, vault_id: bytes) -> Call:
+        """Raise the epoch."""
+        return Call("rotate", (vault_id,))
+
+    def set_base_uri(self, vault_id: bytes, expected_version: int, base_uri: str) -> Call:
+        """Name another place for the blobs."""
+        return Call("setBaseURI", (vault_id, expected_version, base_uri))
+
+    def multicall(self, calls: list[Call]) -> Call:
+        """Several calls in one transaction: all take effect or none."""
+        return Call("multicall", ([self.encode(call) for call in calls],))
+
+    # ------------------------------------------------------------------------------------------------------------------
+
+    def _block_at(self, number: int | None) -> Block:
+        if number is None:
+            return self.latest()
+        with self.node.asking():
+            try:
+                return to_block(self._eth.get_block(number))
+            except BlockNotFound:
+                raise NodeUnreachable(f"{self.node.name} has no block {number}.", "Try another RPC node.") from None
+
+    def _read(self, function: str, *arguments: Any, block: int | None = None) -> Any:
+        """What a view function returns at one block; False where it refuses a proof's shape. Raises UnknownVault."""
+        self.encode(Call(function, arguments))  # wrong types are the caller's fault, not the node's
+        try:
+            with self.node.asking():
+                return self._contract.functions[function](*arguments).call(
+                    block_identifier="latest" if block is None else block
+                )
+        except ContractLogicError as error:
+            name, _ = decode_error(self._abi, error.data)
+            if name == "UnknownVault":
+                said = f"There is no vault 0x{arguments[0].hex()} on chain {self.chain_id}."
+                raise UnknownVault(said, "Check the id, and that the node serves the vault's chain.") from None
+            if name == "MalformedProof":
+                return False
+            raise self._lie(f"a refusal of {function}, which never refuses") from None
+
+    def _grant_at(self, vault_id: bytes, grantee: str, at: Block) -> PublicGrant | None:
+        account = checked_address(grantee)
+        expires_at, rights, version, key_id = self._read("grantOf", vault_id, account, block=at.number)
+        if not rights:
+            return None
+        expires = to_time(expires_at)
+        return PublicGrant(account, rights, expires, version, key_id, living=at.time < expires)
+
+    def _commits(self, vault_id: bytes, first: int, last: int) -> list[CommitEvent]:
+        commits = []
+        for event in self._events(("Created", "Committed"), vault_id, first, last):
+            values = event["args"]
+            commits.append(
+                CommitEvent(
+                    version=values.get("version", 1),
+                    epoch=values.get("epoch", 1),
+                    content_hash=values["contentHash"],
+                    memory_root=values["memoryRoot"],
+                    keyring_hash=values["keyringHash"] if any(values["keyringHash"]) else None,
+                    block_number=event["blockNumber"],
+                    tx_hash=bytes(event["transactionHash"]),
+                    actor=str(values["actor"]),
+                )
+            )
+        return commits
+
+    def _events(self, names: tuple[str, ...], vault_id: bytes, first: int, last: int) -> list[Any]:
+        """A vault's events of these kinds in blocks ``first`` to ``last``, decoded, in the chain's order."""
+        events = [self._contract.events[name] for name in names]
+        kinds = {event_abi_to_log_topic(event.abi): event() for event in events}
+        found = []
+        for log in self._logs([list(kinds), vault_id], first, last):
+            with self.node.asking():
+                kind, vault = (bytes(topic) for topic in log["topics"][:2])
+                if log["address"] != self.address or vault != vault_id or not first <= log["blockNumber"] <= last:
+                    raise ValueError("a log that was not asked for")
+                found.append(kinds[kind].process_log(log))
+        return sorted(found, key=lambda event: (event["blockNumber"], event["logIndex"]))
+
+    def _logs(self, topics: list[Any], first: int, last: int) -> list[Any]:
+        """Raw logs. Many nodes limit how many blocks or logs one request may cover: halve until they take it."""
+        try:
+            with self.node.asking():
+                query: Any = {"address": self.address, "topics": topics, "fromBlock": first, "toBlock": last}
+                return list(self._eth.get_logs(query))
+        except RequestRefused:
+            if last - first < _NARROWEST_RANGE:
+                raise
+        middle = (first + last) // 2
+        return self._logs(topics, first, middle) + self._logs(topics, middle + 1, last)
+
+    def _lie(self, what: str) -> NodeUnreachable:
+        return NodeUnreachable(f"{self.node.name} gives {what}.", "Do not rely on this node; name another one.")
+
+
+@cache
+def load_artifact() -> dict[str, Any]:
+    """What ``abi/MemoryRegistry.json`` has: ABI, creation code, address, code hash, salt of the CREATE2 deployment."""
+    artifact: dict[str, Any] = json.loads((files(__package__) / "abi" / "MemoryRegistry.json").read_bytes())
+    return artifact

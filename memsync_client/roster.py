@@ -1,0 +1,97 @@
+"""Rules over a roster: who may be added, who stays when an epoch ends, who is meant by a name. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from eth_utils import to_checksum_address
+
+from .errors import AccessEnded, InvalidRequest, UnknownReader
+from .keyring import Holder, Keyring, Role, Roster
+from .records import PublicGrant, VaultRecord
+
+READ = 1  # rights bit of a grant (contracts/interfaces/IMemoryRegistry.sol)
+
+
+def roster_of(keyring: Keyring) -> Roster:
+    """The roster of a keyring. Raises AccessEnded for a reader, who has none."""
+    if keyring.roster is None:
+        raise AccessEnded("This key may read the vault, and not write to it.", "Write from a device of the owner.")
+    return keyring.roster
+
+
+def account_of(holder: Holder) -> str | None:
+    """The address of a public reader, with its checksum; None for all others."""
+    return None if holder.address is None else to_checksum_address(holder.address)
+
+
+def expired(holder: Holder, record: VaultRecord) -> bool:
+    """Whether a holder's time had passed in the record's block."""
+    return holder.expires is not None and holder.expires <= record.block.time
+
+
+def stands(holder: Holder, grants: Iterable[PublicGrant]) -> bool:
+    """Whether the chain still has the grant of a public reader, for the same key. Other holders have none to lose."""
+    account = account_of(holder)
+    return account is None or any(
+        grant.grantee == account and grant.living and grant.rights & READ and grant.key_id == holder.key.id[:20]
+        for grant in grants
+    )
+
+
+def staying(
+    roster: Roster, record: VaultRecord, grants: list[PublicGrant], *, keep_private: bool, leave_out: Holder | None
+) -> Roster:
+    """The roster of the next epoch. It fails closed: own devices and kit stay; public readers only where the chain says
+    so; private readers only with ``keep_private``, else InvalidRequest asks for a yes or no."""
+    holders = []
+    for holder in roster.holders:
+        if holder == leave_out or expired(holder, record) or not stands(holder, grants):
+            continue
+        if holder.role is Role.READER and holder.address is None and not keep_private:
+            raise InvalidRequest(
+                f"The vault was locked elsewhere; may the private reader {holder.name!r} stay?",
+                f"`memsync sync --keep-private` keeps it, `memsync revoke {holder.name}` does not.",
+            )
+        holders.append(holder)
+    return replace(roster, holders=tuple(holders))
+
+
+def with_reader(roster: Roster, reader: Holder) -> Roster:
+    """The roster with ``reader``, who may have been in it until an earlier date. Raises InvalidRequest if the two
+    contradict, or another reader has its name or address."""
+    others = []
+    for other in roster.holders:
+        if other.key != reader.key:
+            same = other.name == reader.name or (other.address and other.address == reader.address)
+            if other.role is Role.READER and same:
+                raise InvalidRequest(
+                    f"Another reader is named {other.name!r}.",
+                    f"`memsync revoke {other.name}` first, or have a card made with another name.",
+                )
+            others.append(other)
+        elif other.role is not Role.READER or other.address != reader.address:
+            raise InvalidRequest(
+                "This key holds another kind of access already.", f"First `memsync revoke {other.name}`."
+            )
+        elif other.expires and reader.expires and other.expires >= reader.expires:
+            raise InvalidRequest(
+                f"{other.name!r} is granted until {other.expires:%Y-%m-%d} already.",
+                "Name a longer time, or revoke it first.",
+            )
+    return replace(roster, holders=(*others, reader))
+
+
+def find_reader(roster: Roster, grants: list[PublicGrant], name: str) -> tuple[Holder | None, PublicGrant | None]:
+    """The reader of that name or address, in the roster and on chain. Raises UnknownReader if it is in neither."""
+    readers = [holder for holder in roster.holders if holder.role is Role.READER]
+    for holder in readers:
+        account = account_of(holder)
+        if holder.name == name or (account or "").lower() == name.lower():
+            return holder, next((grant for grant in grants if grant.grantee == account), None)
+    for grant in grants:
+        if grant.grantee.lower() == name.lower():
+            return None, grant
+    names = ", ".join(holder.name for holder in readers) or "none"
+    raise UnknownReader(f"No reader {name!r}. Readers of this vault: {names}.", "`memsync grants` shows them.")

@@ -1,0 +1,38 @@
+"""Hosts of blobs: each moves opaque bytes by their SHA-256 and knows no keys. One file a host."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Protocol
+
+from ..errors import StorageUnavailable
+from .file import FileStorage, folder_of
+
+SCHEMES = ("file",)  # what this version can fetch from; a reader's card names them
+
+
+class Storage(Protocol):
+    """What every host can do. Hashes are the 32 bytes of SHA-256; a blob's name is their lower-case hex."""
+
+    def put(self, blobs: Iterable[bytes]) -> list[bytes]:
+        """Stores blobs durably and returns their hashes. Storing one again is no error."""
+
+    def get(self, blob_hash: bytes, limit: int) -> bytes:
+        """The bytes stored under a hash, **not** compared with it. Raises BlobMissing; Tampered above ``limit``
+        bytes."""
+
+    def delete(self, blob_hash: bytes) -> None:
+        """Deletes a blob where the host allows it. A missing one is no error."""
+
+
+def open_storage(base_uri: str) -> Storage:
+    """The host of a base URI. Raises StorageUnavailable for a scheme that this version can't reach."""
+    if base_uri.startswith("file:"):
+        return FileStorage(folder_of(base_uri))
+    scheme = base_uri.partition(":")[0]
+    raise StorageUnavailable(
+        f"This version can't reach blobs on {scheme!r}.", "It reads file: folders; name a copy with --blobs FOLDER."
+    )
+
+
+__all__ = ["SCHEMES", "FileStorage", "Storage", "folder_of", "open_storage"]

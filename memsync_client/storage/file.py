@@ -1,0 +1,79 @@
+"""Blobs as files of one folder, named by the lower-case hex of their SHA-256. For practice chains and local copies."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from ..errors import BlobMissing, StorageUnavailable, Tampered
+from ..files import storage_error, sync_folder, write_atomic
+from ..sealing import sha256
+
+
+def folder_of(base_uri: str) -> Path:
+    """The folder of a ``file:///…/`` base URI."""
+    parts = urlsplit(base_uri)
+    path = unquote(parts.path)
+    if parts.scheme != "file" or parts.netloc or not path.startswith("/") or not path.endswith("/"):
+        raise StorageUnavailable(f"{base_uri!r} is not a folder's URI.", "It looks like file:///home/ines/blobs/ .")
+    return Path(path)
+
+
+class FileStorage:
+    """A folder of blobs. It must exist: a folder that is gone is an error, never made anew in silence."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def put(self, blobs: Iterable[bytes]) -> list[bytes]:
+        """Each blob is on the disk, whole, before its name stands in the folder."""
+        self._must_exist()
+        hashes = []
+        for blob in blobs:
+            hashes.append(sha256(blob))
+            write_atomic(self._path(hashes[-1]), blob, mode=0o644, sync=False)
+        sync_folder(self.folder)
+        return hashes
+
+    def get(self, blob_hash: bytes, limit: int) -> bytes:
+        """See Storage.get."""
+        try:
+            with open(self._path(blob_hash), "rb", opener=_no_device) as file:
+                data = file.read(limit + 1)
+        except FileNotFoundError:
+            self._must_exist()
+            raise BlobMissing(
+                f"Blob {blob_hash.hex()} is not in {self.folder}.",
+                "Restore the folder from a copy, or name one with --blobs.",
+            ) from None
+        except OSError as error:
+            raise storage_error(error, self._path(blob_hash)) from None
+        if len(data) > limit:
+            raise Tampered(
+                f"Blob {blob_hash.hex()} is larger than {limit:,} bytes.", "Fetch it again from another copy."
+            )
+        return data
+
+    def delete(self, blob_hash: bytes) -> None:
+        """See Storage.delete."""
+        try:
+            self._path(blob_hash).unlink(missing_ok=True)
+        except OSError as error:
+            raise storage_error(error, self._path(blob_hash)) from None
+
+    def _path(self, blob_hash: bytes) -> Path:
+        return self.folder / blob_hash.hex()
+
+    def _must_exist(self) -> None:
+        if not self.folder.is_dir():
+            raise StorageUnavailable(
+                f"The blob folder {self.folder} is gone.",
+                "Bring it back (a disk not mounted?), or name a copy with --blobs.",
+            )
+
+
+def _no_device(path: str, flags: int) -> int:
+    """Opens without blocking on a pipe that someone left under a blob's name, and follows no link."""
+    return os.open(path, flags | os.O_NONBLOCK | os.O_NOFOLLOW)

@@ -1,0 +1,126 @@
+"""Verification of a whole vault, as anyone with a key to it can do it: every blob, every signature, every link."""
+
+from __future__ import annotations
+
+import secrets
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from .errors import BlobMissing, Tampered
+from .heads import Head, HeadRef, PackRef
+from .memory_log import Frontier, MemoryLog
+from .reading import Fetch, Progress, View, open_head_of, read_entries
+from .records import VaultRecord
+
+if TYPE_CHECKING:
+    from .registry import Registry
+
+
+@dataclass(frozen=True)
+class Report:
+    """What was verified, at which block. ``whole`` is False where this key opens the vault from a later epoch only;
+    ``proven`` is the index of the log entry whose inclusion the contract confirmed, None for an empty log."""
+
+    block: int
+    version: int
+    epoch: int
+    heads: int
+    packs: int
+    memories: int
+    blobs: int
+    bytes: int
+    whole: bool
+    proven: int | None
+
+
+def verify(
+    registry: Registry, record: VaultRecord, view: View, fetch: Fetch, progress: Progress | None = None
+) -> Report:
+    """Walks all heads back to the first (or the first this key opens), reads all packs, and asks the contract for one
+    proof.
+
+    ``fetch`` must go to the host, not to local copies. Raises Tampered or BlobMissing naming the blob.
+    """
+    sizes: dict[bytes, int] = {record.keyring_hash: len(fetch(record.keyring_hash, "keyring"))}
+
+    def counted(blob_hash: bytes, what: str) -> bytes:
+        data = fetch(blob_hash, what)
+        sizes[blob_hash] = len(data)
+        return data
+
+    heads = _walk(view, counted)
+    _compare_with_events(registry, record, heads)
+    for earlier in registry.keyrings(record.vault_id):
+        with suppress(BlobMissing):  # nobody needs one that was replaced; but what the host has of it is whole
+            counted(earlier, "earlier keyring")
+    entries = read_entries(view, counted, progress)
+    commitments = [entry.commitment(view.place) for entry in entries]
+    whole = heads[-1][1].parent is None and len(entries) == view.head.log.size
+    proven = None
+    if whole:
+        _compare_logs(heads, commitments)
+        if commitments:
+            proven = secrets.randbelow(len(commitments))
+            log = MemoryLog.of(commitments)
+            args = (commitments[proven], proven, log.size, log.proof(proven))
+            if not registry.proves_memory(view.place.vault_id, *args, block=record.block.number):
+                raise Tampered(
+                    "The contract does not confirm a proof of the memory log.", "The node may lie: use another one."
+                )
+    return Report(
+        block=record.block.number,
+        version=record.version,
+        epoch=record.epoch,
+        heads=len(heads),
+        packs=len(view.packs),
+        memories=len(entries),
+        blobs=len(sizes),
+        bytes=sum(sizes.values()),
+        whole=whole,
+        proven=proven,
+    )
+
+
+def _walk(view: View, fetch: Fetch) -> list[tuple[HeadRef, Head]]:
+    """All heads from the newest to the first that this key opens."""
+    ref: HeadRef = view.head_ref
+    head = open_head_of(view.place, view.keyring, ref, fetch)
+    heads = [(ref, head)]
+    while head.parent and view.keyring.keys_of(head.parent.epoch):
+        ref = head.parent
+        older = open_head_of(view.place, view.keyring, ref, fetch)
+        if older.version >= head.version or older.log.size + sum(pack.count for pack in _new(head)) != head.log.size:
+            raise Tampered(
+                f"Head {ref.hash.hex()} does not fit the head after it.", "The writer of one of them is faulty."
+            )
+        heads.append((ref, older))
+        head = older
+    return heads
+
+
+def _new(head: Head) -> tuple[PackRef, ...]:
+    return head.packs[len(head.packs) - head.new :]
+
+
+def _compare_with_events(registry: Registry, record: VaultRecord, heads: list[tuple[HeadRef, Head]]) -> None:
+    """Every head that the chain's log knows is the one that we walked over, and the other way round."""
+    events = {event.version: event for event in registry.commits(record.vault_id) if event.version <= record.version}
+    for ref, head in heads:
+        event = events.get(head.version)
+        if event is None or (event.content_hash, event.memory_root) != (ref.hash, head.log.memory_root):
+            raise Tampered(
+                f"Head {ref.hash.hex()} of version {head.version} is not the one in the chain's log.",
+                "The node may lie or have pruned its log: use another one.",
+            )
+
+
+def _compare_logs(heads: list[tuple[HeadRef, Head]], commitments: list[bytes]) -> None:
+    """The log only ever grew: the frontier of each head is that of a prefix of the entries."""
+    frontier = Frontier()
+    for ref, head in reversed(heads):
+        frontier = frontier.extended(commitments[frontier.size : head.log.size])
+        if frontier != head.log:
+            raise Tampered(
+                f"The memory log of head {ref.hash.hex()} is not a prefix of the present one.", "Its writer is faulty."
+            )

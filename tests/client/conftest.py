@@ -1,0 +1,29 @@
+from collections.abc import Iterator
+
+import pytest
+
+from memsync_client.registry import Registry
+from memsync_client.wallet import Wallet
+from tests.nodes import Chain, running_chain
+
+
+@pytest.fixture(scope="session")
+def chain() -> Iterator[Chain]:
+    """One anvil with the registry for all tests; each uses vaults and accounts of its own."""
+    with running_chain() as started:
+        yield started
+
+
+@pytest.fixture
+def registry(chain: Chain) -> Registry:
+    return chain.registry()
+
+
+@pytest.fixture
+def owner(chain: Chain) -> Wallet:
+    return chain.wallet()
+
+
+@pytest.fixture
+def reader(chain: Chain) -> Wallet:
+    return chain.wallet()

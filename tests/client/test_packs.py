@@ -1,0 +1,187 @@
+"""Packs: what they hold, how memories are split over them, and which are refused."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from eth_hash.auto import keccak
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from memsync_client import canonical
+from memsync_client.errors import Tampered
+from memsync_client.memories import MAX_CONTENT_BYTES, MAX_FIELD_BYTES, MAX_TAGS, Memory, Source, to_record
+from memsync_client.packs import Entry, entries, open_pack, seal_pack, split
+from memsync_client.sealing import MAX_BLOB, derive, max_body, seal, sealed_size
+from tests.client.material import OTHER_PLACES, PLACE, flipped, memory, secret
+
+SECRET = secret("epoch")
+EPOCH = 3
+ONE = entries([memory(1)])
+
+TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=60)
+NAMES = st.none() | TEXT
+TIMES = st.datetimes(datetime(1700, 1, 1), datetime(2300, 1, 1), timezones=st.just(UTC))
+MEMORIES = st.builds(
+    Memory,
+    st.binary(min_size=16, max_size=16),
+    TEXT.filter(str.strip),
+    st.none() | TIMES,
+    st.none() | st.builds(Source, TEXT, NAMES, NAMES),
+    NAMES,
+    st.lists(TEXT, max_size=4).map(tuple),
+    st.binary(min_size=16, max_size=16),
+    st.lists(st.binary(min_size=16, max_size=16), max_size=3).map(tuple),
+)
+
+
+def opened(blob: bytes) -> list[Entry]:
+    return open_pack(PLACE, EPOCH, SECRET, blob)
+
+
+def with_body(body: Any) -> bytes:
+    """A pack with that body, sealed as it must be."""
+    encoded = body if isinstance(body, bytes) else canonical.encode(body)
+    return seal(derive(SECRET, "epoch/pack"), PLACE.context("pack", EPOCH), encoded)
+
+
+@given(st.lists(MEMORIES, max_size=5))
+@settings(max_examples=200, deadline=None)
+def test_open__of_any_memories__gives_them_in_order(memories: list[Memory]) -> None:
+    batch = entries(memories)
+    found = opened(seal_pack(PLACE, EPOCH, SECRET, batch))
+    assert found == batch
+    assert [entry.memory for entry in found] == memories
+
+
+def test_entries__have_fresh_salts_and_commit_to_vault_salt_and_record() -> None:
+    batch = entries([memory(1)] * 50)
+    assert len({entry.salt for entry in batch}) == 50
+    assert {len(entry.salt) for entry in batch} == {16}
+    one = batch[0]
+    assert one.record == to_record(memory(1))
+    assert one.commitment(PLACE) == keccak(PLACE.vault_id + one.salt + one.record)
+    assert one.commitment(OTHER_PLACES["vault"]) != one.commitment(PLACE)
+
+
+# Splitting ------------------------------------------------------------------------------------------------------------
+
+
+def largest_memory(number: int) -> Memory:
+    wide = "\U0001f300" * (MAX_FIELD_BYTES // 4)
+    tags = (wide,) * MAX_TAGS
+    return replace(memory(number, "x" * MAX_CONTENT_BYTES), source=Source(wide, wide, wide), type=wide, tags=tags)
+
+
+SPLIT = {
+    "none": [],
+    "one": [memory(1)],
+    "30,000 tiny": [memory(i, "y") for i in range(30_000)],
+    "40 of 65,536 bytes": [memory(i, "z" * 65_536) for i in range(40)],
+    "40 of the largest": [largest_memory(i) for i in range(40)],
+    "mixed": [memory(i, "m" * (1 + i * 7_919 % 65_536)) for i in range(80)],
+}
+
+
+@pytest.mark.parametrize("limit", [MAX_BLOB, 98_304])
+@pytest.mark.parametrize("memories", SPLIT.values(), ids=SPLIT.keys())
+def test_split__loses_nothing_keeps_the_order_and_never_exceeds_the_limit(memories: list[Memory], limit: int) -> None:
+    whole = entries(memories)
+    parts = list(split(whole, limit))
+    assert [entry for part in parts for entry in part] == whole
+    blobs = [seal_pack(PLACE, EPOCH, SECRET, part) for part in parts]
+    assert all(len(blob) <= limit for blob in blobs)
+    for part, after in pairwise(parts):
+        body = len(canonical.encode([[entry.salt, entry.record] for entry in part]))
+        reckoned = body + 4 * len(part)  # the overhead of a short record is reckoned up to 4 bytes too large
+        assert reckoned + len(after[0].record) + 30 > max_body(limit)
+
+
+def test_split__at_the_edge_of_a_blob__fills_it_and_not_more() -> None:
+    """Records that together with their overhead take the whole room or one byte more."""
+    room = max_body() - 5
+    for over in (0, 1):
+        items = [Entry(memory(1), bytes(16), bytes(500_000 - 23)), Entry(memory(2), bytes(16), b"")]
+        items[1] = replace(items[1], record=bytes(room - 500_000 - 23 + over))
+        parts = list(split(items))
+        assert len(parts) == 1 + over
+        assert all(len(seal_pack(PLACE, EPOCH, SECRET, part)) <= MAX_BLOB for part in parts)
+
+
+def test_seal__of_few_memories__hides_their_number_and_length() -> None:
+    sizes = {len(seal_pack(PLACE, EPOCH, SECRET, entries([memory(i)] * count))) for i in (1, 99) for count in (1, 2, 8)}
+    assert sizes == {sealed_size(2_048)}
+
+
+# What is refused ------------------------------------------------------------------------------------------------------
+
+
+def test_open__elsewhere_or_with_another_secret__tampered() -> None:
+    blob = seal_pack(PLACE, EPOCH, SECRET, ONE)
+    for place in OTHER_PLACES.values():
+        with pytest.raises(Tampered):
+            open_pack(place, EPOCH, SECRET, blob)
+    with pytest.raises(Tampered):
+        open_pack(PLACE, EPOCH + 1, SECRET, blob)
+    with pytest.raises(Tampered):
+        open_pack(PLACE, EPOCH, flipped(SECRET, 0), blob)
+
+
+def test_open__of_a_head_or_raw_secret__is_no_pack() -> None:
+    body = canonical.encode([[ONE[0].salt, ONE[0].record]])
+    for key, kind in (("epoch/head", "pack"), ("epoch/pack", "head")):
+        with pytest.raises(Tampered):
+            opened(seal(derive(SECRET, key), PLACE.context(kind, EPOCH), body))
+    with pytest.raises(Tampered):
+        opened(seal(SECRET, PLACE.context("pack", EPOCH), body))
+
+
+SALT, RECORD = ONE[0].salt, ONE[0].record
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"\xf6",
+        {},
+        "text",
+        [None],
+        [[]],
+        [[SALT]],
+        [[SALT, RECORD, b""]],
+        [[SALT, RECORD], [SALT]],
+        [{"salt": SALT, "record": RECORD}],
+        [[SALT.hex(), RECORD]],
+        [[SALT, "record"]],
+        [[SALT[:15], RECORD]],
+        [[SALT + b"\0", RECORD]],
+        [[SALT, b""]],
+        [[SALT, RECORD[:-1]]],
+        [[SALT, RECORD + b"\0"]],
+        [[SALT, canonical.encode({})]],
+        [[SALT, canonical.encode(canonical.decode(RECORD) | {"content": " "})]],
+        [[SALT, canonical.encode(canonical.decode(RECORD) | {"content": "x" * 65_537})]],
+        [[SALT, canonical.encode(canonical.decode(RECORD) | {"revision": b""})]],
+        canonical.encode([[SALT, RECORD]]) + b"\0",
+        b"\x9f" + canonical.encode([SALT, RECORD]) + b"\xff",
+    ],
+    ids=lambda body: str(body)[:40],
+)
+def test_open__of_a_malformed_body_under_the_right_key__tampered(body: Any) -> None:
+    with pytest.raises(Tampered):
+        opened(with_body(body))
+
+
+@given(st.binary(max_size=200))
+@settings(max_examples=500, deadline=None)
+def test_open__of_arbitrary_bodies_under_the_right_key__gives_entries_or_tampered(body: bytes) -> None:
+    try:
+        found = opened(with_body(body))
+    except Tampered:
+        return
+    assert canonical.encode([[entry.salt, entry.record] for entry in found]) == body

@@ -1,0 +1,218 @@
+"""kill -9 in a sync, a grant or a revocation: at random moments, and just before each thing that they do to the world.
+
+Afterwards the same is done again, and all is as a model says.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import timedelta
+from functools import partial
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from memsync_client.cards import Card, Invitation
+from memsync_client.client import Client
+from memsync_client.errors import AccessEnded, UnknownReader
+from memsync_client.home import Home
+from memsync_client.reader import Reader, new_reader
+from memsync_client.vault import Vault
+from tests.e2e.machines import PASSPHRASE, again, new_owner, new_vault, texts
+from tests.nodes import Chain
+
+SEED = 20261121
+ROUNDS = 4  # of three kills each
+
+
+@dataclass
+class Model:
+    """What must be there: a list of memories, and who reads."""
+
+    memories: list[str] = field(default_factory=list)
+    readers: set[str] = field(default_factory=set)
+
+
+@dataclass
+class World:
+    """A vault whose owner is killed, and two readers with their cards."""
+
+    owner: Client
+    cards: dict[str, Card]
+    readers: dict[str, Reader]
+    model: Model = field(default_factory=Model)
+
+    def vault(self) -> Vault:
+        """As a process that has just begun has it: nothing but the disk is left of the one before."""
+        return again(self.owner).vault()
+
+    def sync(self) -> None:
+        self.vault().sync()
+
+    def grant(self, name: str, days: int) -> Invitation:
+        return self.vault().grant(self.cards[name], timedelta(days=days), private=name == "private").invitation
+
+    def revoke(self, name: str) -> None:
+        self.vault().revoke(name)
+
+
+def killed(act: Callable[[], object], after: float) -> bool:
+    """Run ``act`` in a process of its own and kill that after so many seconds; whether it was still at work."""
+    child = os.fork()
+    if child == 0:
+        try:
+            act()
+        finally:
+            os._exit(0)
+    time.sleep(after)
+    os.kill(child, signal.SIGKILL)
+    _, status = os.waitpid(child, 0)
+    return os.WIFSIGNALED(status)
+
+
+class Killer:
+    """An audit hook (PEP 578) that kills its process just before its ``point``th effect that outlasts it.
+
+    Effects are files put in place or removed, and transactions sent; the look for a receipt counts too, as the moment
+    after one was sent.
+    """
+
+    def __init__(self, point: int) -> None:
+        self._left = point
+
+    def __call__(self, event: str, arguments: tuple[Any, ...]) -> None:
+        effect = event in ("os.rename", "os.remove")
+        if event == "http.client.send":
+            data = bytes(arguments[1])
+            effect = b"eth_sendRawTransaction" in data or b"eth_getTransactionReceipt" in data
+        self._left -= effect
+        if effect and not self._left:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+def killed_at(act: Callable[[], object], point: int) -> bool:
+    """Run ``act`` in a process that is killed before its ``point``th effect; False if it ended with fewer."""
+    child = os.fork()
+    if child == 0:
+        code = 1
+        try:
+            sys.addaudithook(Killer(point))
+            act()
+            code = 0
+        finally:
+            os._exit(code)
+    _, status = os.waitpid(child, 0)
+    assert status in (0, signal.SIGKILL)
+    return status == signal.SIGKILL
+
+
+@pytest.fixture
+def world(chain: Chain, tmp_path: Path) -> World:
+    owner = new_owner(tmp_path / "owner", chain.rpc_url)
+    new_vault(owner, "novel", tmp_path / "blobs")
+    tools = Home(tmp_path / "tools")
+    cards = {name: new_reader(tools, name, PASSPHRASE) for name in ("public", "private")}
+    made = World(owner, cards, {name: Reader(tools, name, PASSPHRASE) for name in cards})
+    for name in cards:
+        join(made, name, 90)
+    return made
+
+
+def join(world: World, name: str, days: int) -> None:
+    """Grant and join."""
+    world.readers[name].join(world.grant(name, days))
+    world.model.readers.add(name)
+
+
+def check(world: World) -> None:
+    vault, expected = world.vault(), sorted(world.model.memories)
+    assert vault.waiting() == 0
+    assert texts(vault) == expected  # nothing lost, nothing doubled
+    report = vault.verify()
+    assert (report.whole, report.memories) == (True, len(expected))
+    assert {line.name for line in vault.grants() if line.living} == world.model.readers
+    for name, reader in world.readers.items():
+        if name in world.model.readers:
+            assert texts(reader) == expected
+        else:
+            with pytest.raises(AccessEnded):
+                reader.memories()
+    assert not list(world.owner.home.folder.rglob("journal"))
+
+
+def sync_again(world: World) -> None:
+    world.sync()
+    check(world)
+
+
+def grant_again(world: World, name: str) -> None:
+    join(world, name, 91)  # a grant that landed is prolonged
+    check(world)
+
+
+def revoke_again(world: World, name: str) -> None:
+    with suppress(UnknownReader):  # the one that was killed had done it
+        world.revoke(name)
+    world.model.readers.discard(name)
+    check(world)
+
+
+def test_kill__before_each_effect_of_a_sync__nothing_is_lost_or_doubled(world: World) -> None:
+    for point in count(1):
+        world.model.memories.append(f"point {point}")
+        world.vault().remember(world.model.memories[-1])
+        unfinished = killed_at(world.sync, point)
+        sync_again(world)
+        if not unfinished:
+            break
+    assert point > 8  # two blobs in two places, journal, transaction, receipt, outbox, journal, what was seen
+
+
+@pytest.mark.parametrize("name", ["public", "private"])
+def test_kill__before_each_effect_of_a_revocation_and_a_grant__all_is_as_said(world: World, name: str) -> None:
+    world.model.memories.append("before")
+    world.vault().remember("before")
+    sync_again(world)
+    for point in count(1):
+        revoking = killed_at(partial(world.revoke, name), point)
+        revoke_again(world, name)
+        granting = killed_at(partial(world.grant, name, 90), point)
+        grant_again(world, name)
+        if not (revoking or granting):
+            break
+    assert point > 8
+
+
+def test_kill__at_random_moments__nothing_is_lost_or_doubled(world: World) -> None:
+    draw = random.Random(SEED)
+    world.sync()
+    begun = time.monotonic()
+    world.vault().remember("to learn how long a sync takes")
+    world.sync()
+    usual = time.monotonic() - begun
+    world.model.memories.append("to learn how long a sync takes")
+
+    at_work = 0
+    for turn in range(ROUNDS):
+        name = ("public", "private")[turn % 2]
+        for part in range(2):
+            world.model.memories.append(f"turn {turn}.{part}")
+            world.vault().remember(world.model.memories[-1])
+        at_work += killed(world.sync, draw.uniform(0, 1.2 * usual))
+        sync_again(world)
+
+        at_work += killed(partial(world.revoke, name), draw.uniform(0, 2 * usual))
+        revoke_again(world, name)
+
+        at_work += killed(partial(world.grant, name, 90), draw.uniform(0, 1.2 * usual))
+        grant_again(world, name)
+    assert at_work >= ROUNDS

@@ -1,0 +1,67 @@
+"""Real nodes for tests: anvil on a free port of loopback, and accounts with coins. Nothing starts at import."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from memsync_client.practice import deploy_registry, fund, start_node
+from memsync_client.records import Receipt
+from memsync_client.registry import Registry
+from memsync_client.rpc import Node
+from memsync_client.transactions import Call
+from memsync_client.wallet import Wallet
+
+COIN = 10**18
+
+
+def free_port() -> int:
+    """A port of 127.0.0.1 that nobody used a moment ago."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@dataclass
+class Chain:
+    """A running anvil with the registry on it."""
+
+    rpc_url: str
+    pid: int
+    node: Node
+    _numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))
+
+    def registry(self) -> Registry:
+        return Registry.connect(self.rpc_url)
+
+    def wallet(self, wei: int = COIN) -> Wallet:
+        """A new account, the same ones in the same order in each run, with so many coins."""
+        wallet = Wallet(hashlib.sha256(f"account {next(self._numbers)}".encode()).digest())
+        fund(self.rpc_url, wallet.address, wei)
+        return wallet
+
+    def pass_time(self, seconds: int) -> None:
+        """Let block time run ahead, and mine a block."""
+        self.node.request("evm_increaseTime", seconds)
+        self.node.request("evm_mine")
+
+
+@contextmanager
+def running_chain() -> Iterator[Chain]:
+    port = free_port()
+    with start_node(port) as process:
+        url = f"http://127.0.0.1:{port}"
+        node = Node(url)
+        deploy_registry(node)
+        yield Chain(url, process.pid, node)
+
+
+def transact(registry: Registry, wallet: Wallet, call: Call) -> Receipt:
+    """Prepare, sign, send, and wait."""
+    signed = registry.sign(registry.prepare(call, wallet.address), wallet)
+    registry.send(signed)
+    return registry.wait(signed.tx_hash, timeout=20)

@@ -17,7 +17,10 @@ class Block:
 
 @dataclass(frozen=True)
 class VaultRecord:
-    """A vault's record as of ``block``. ``head_version`` and ``head_epoch`` are those of the last commit."""
+    """A vault's record as of ``block``. ``head_version`` and ``head_epoch`` are those of the last commit.
+
+    ``owner`` is the zero address exactly if the vault is closed.
+    """
 
     vault_id: bytes
     owner: str

@@ -99,11 +99,20 @@ class Registry(ContractClient):
         return int(self._read("vaultCount", checked_address(owner)))
 
     def vaults(self, owner: str) -> list[bytes]:
-        """The ids of the vaults that an account has created, oldest first."""
-        count = self.vault_count(owner)
-        if count > _MAX_VAULTS:
-            raise self._lie(f"{count} vaults for one account")
-        return [self.vault_id_of(owner, salt) for salt in range(1, count + 1)]
+        """The ids of the vaults that an account owns, as of one block: those that it created, then those that it took
+        over from others, oldest first, each once. Closed vaults have no owner.
+        """
+        account, at = checked_address(owner), self.latest().number
+        created, accepted = (self._read(count, account, block=at) for count in ("vaultCount", "acceptedCount"))
+        if created + accepted > _MAX_VAULTS:
+            raise self._lie(f"{created + accepted} vaults for one account")
+        ids = [self.vault_id_of(account, salt) for salt in range(1, created + 1)]
+        ids += [self._read("acceptedVault", account, number, block=at) for number in range(1, accepted + 1)]
+        try:
+            owners = {vault_id: self._read("record", vault_id, block=at)[0] for vault_id in ids}
+        except UnknownVault:
+            raise self._lie("a list with vaults that do not exist") from None
+        return [vault_id for vault_id, holder in owners.items() if holder == account]
 
     def grant_of(self, vault_id: bytes, grantee: str) -> PublicGrant | None:
         """An account's grant in the current tenure, expired or not; None if there is none. Raises UnknownVault."""

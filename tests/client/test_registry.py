@@ -118,6 +118,13 @@ def test_record__lag_at_its_end__asks_the_log(chain, registry, owner, vault):
         Registry.connect(url).record(vault)
 
 
+def test_record__closed_vault__without_owner_and_else_as_it_was(registry, owner, vault):
+    before = registry.record(vault)
+    transact(registry, owner, Call("close", (vault, 1, bytes(32))))
+    closed = registry.record(vault)
+    assert closed == dataclasses.replace(before, owner="0x" + "0" * 40, version=2, block=registry.latest())
+
+
 def test_vault_id_of__same_as_the_contract_says(registry, owner):
     for salt in (1, 2, 2**255):
         said = registry._contract.functions.vaultIdOf(owner.address, salt).call()
@@ -131,6 +138,18 @@ def test_vaults__in_the_order_of_creation(registry, owner):
     assert registry.vault_count(owner.address) == 2
     assert [registry.record(vault).owner for vault in registry.vaults(owner.address)] == [owner.address] * 2
     assert len(set(registry.vaults(owner.address))) == 2
+
+
+def test_vaults__given_away_closed_and_taken_over__only_those_owned_and_once(registry, owner, reader):
+    for salt in (1, 2, 3):
+        transact(registry, owner, registry.create(salt, digest("head"), EMPTY_LOG, digest("keyring"), ""))
+    given, closed, kept = registry.vaults(owner.address)
+    transact(registry, owner, Call("close", (closed, 1, bytes(32))))
+    for version, former, new in ((1, owner, reader), (3, reader, owner), (5, owner, reader)):
+        transact(registry, former, Call("offer", (given, version, new.address, 2**40 - 1)))
+        transact(registry, new, Call("accept", (given,)))
+        assert registry.vaults(owner.address) == ([given, kept] if new is owner else [kept])
+        assert registry.vaults(reader.address) == ([given] if new is reader else [])
 
 
 def test_grants__by_event_and_state__only_those_that_stand(registry, chain, owner, reader, vault):

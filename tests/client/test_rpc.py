@@ -10,6 +10,7 @@ from memsync_client import rpc
 from memsync_client.errors import InvalidRequest, NodeUnreachable, NoRegistry, WrongChain
 from memsync_client.registry import Registry
 from memsync_client.rpc import Node
+from memsync_client.transactions import Call
 from tests.client.bad_nodes import lying, reply, result_of, serving
 from tests.nodes import Chain, free_port, transact
 
@@ -232,3 +233,15 @@ def test_read__hostile_result__valid_value_or_error_of_ours(chain: Chain, create
         except NodeUnreachable:
             return
         assert answer in (None, False, [], 7, int(WORD, 16))  # nothing found, or a balance
+
+
+def test_vaults__node_counts_one_that_does_not_exist__not_believed(chain: Chain, created):
+    _, account = created
+    count = Registry.connect(chain.rpc_url).encode(Call("vaultCount", (account,)))
+
+    def one_more(method, params, response):
+        asked = method == "eth_call" and params[0]["data"] == "0x" + count.hex()
+        return response | {"result": "0x" + f"{2:064x}"} if asked else response
+
+    with lying(chain.rpc_url, one_more) as url, pytest.raises(NodeUnreachable, match="do not exist"):
+        Registry.connect(url).vaults(account)

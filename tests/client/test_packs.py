@@ -29,7 +29,7 @@ TIMES = st.datetimes(datetime(1700, 1, 1), datetime(2300, 1, 1), timezones=st.ju
 MEMORIES = st.builds(
     Memory,
     st.binary(min_size=16, max_size=16),
-    TEXT.filter(str.strip),
+    TEXT.map("x".__add__),
     st.none() | TIMES,
     st.none() | st.builds(Source, TEXT, NAMES, NAMES),
     NAMES,

@@ -69,7 +69,7 @@ class App:
             raise InvalidRequest(
                 "A passphrase is needed, and there is no terminal to ask on.", "Use --passphrase-fd N."
             )
-        return unicodedata.normalize("NFC", text)
+        return str(text)
 
     def client(self) -> Client:
         """The owner's home. Raises NotInitialised where there are readers only."""

@@ -47,7 +47,7 @@ class Blobs:
         if sha256(data) != blob_hash:
             raise Tampered(
                 f"Blob {blob_hash.hex()} ({what}) is not what the chain vouches for: its bytes were changed.",
-                "Bring it back from a copy, or name a folder that has it with --blobs.",
+                "Bring it back from a copy. A reader may join again with --blobs FOLDER.",
             )
         return data
 

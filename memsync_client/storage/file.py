@@ -50,7 +50,7 @@ class FileStorage:
             self._must_exist()
             raise BlobMissing(
                 f"Blob {blob_hash.hex()} is not in {self.folder}.",
-                "Restore the folder from a copy, or name one with --blobs.",
+                "Bring it back from a copy of the folder. A reader may join again with --blobs FOLDER.",
             ) from None
         except OSError as error:
             raise storage_error(error, self._path(blob_hash)) from None
@@ -74,7 +74,7 @@ class FileStorage:
         if not self.folder.is_dir():
             raise StorageUnavailable(
                 f"The blob folder {self.folder} is gone.",
-                "Bring it back (a disk not mounted?), or name a copy with --blobs.",
+                "Bring it back (a disk not mounted?). A reader may join again with --blobs FOLDER.",
             )
 
 

@@ -45,20 +45,21 @@ class Batch:
 
     entries: list[Entry]
     outbox: list[str] = field(default_factory=list)
-    sealed: dict[int, list[tuple[PackRef, bytes]]] = field(default_factory=dict)
+    sealed: dict[bytes, list[tuple[PackRef, bytes]]] = field(default_factory=dict, repr=False)
 
     def packs(self, place: Place, keys: EpochKeys) -> list[tuple[PackRef, bytes]]:
-        """The packs sealed under ``keys``, made once an epoch."""
-        if keys.epoch not in self.sealed:
-            self.sealed[keys.epoch] = []
+        """The packs sealed under ``keys``, made once a secret: a lost race may have been for another one of the
+        epoch."""
+        if keys.secret not in self.sealed:
+            self.sealed[keys.secret] = []
             for part in split(self.entries):
                 blob = seal_pack(place, keys.epoch, keys.secret, part)
-                self.sealed[keys.epoch].append((PackRef(sha256(blob), keys.epoch, len(part)), blob))
-        return self.sealed[keys.epoch]
+                self.sealed[keys.secret].append((PackRef(sha256(blob), keys.epoch, len(part)), blob))
+        return self.sealed[keys.secret]
 
-    def stale(self, epoch: int) -> list[bytes]:
-        """Drops packs sealed under other epochs than ``epoch``, and returns their hashes."""
-        others = [self.sealed.pop(old) for old in list(self.sealed) if old != epoch]
+    def stale(self, keys: EpochKeys) -> list[bytes]:
+        """Drops packs sealed under other keys than ``keys``, and returns their hashes."""
+        others = [self.sealed.pop(old) for old in list(self.sealed) if old != keys.secret]
         return [ref.hash for packs in others for ref, _ in packs]
 
 
@@ -122,7 +123,7 @@ class Committer:
         self._outbox.remove(batch.outbox)
         self._journal.remove()
         write_seen(self._seen, Seen(version, version, sha256(head_blob), receipt.block.number, keys))
-        self._blobs.discard(batch.stale(keys.epoch))  # sealed for those who may no longer read, and named by no head
+        self._blobs.discard(batch.stale(keys))  # sealed for those who may no longer read, and named by no head
         return Landed(version, receipt, sum(map(len, blobs)))
 
     def transact(self, call: Call, prepared: Prepared, announce: Callable[[bytes], None] = lambda _: None) -> Receipt:

@@ -38,20 +38,6 @@ from tests.e2e.machines import PASSPHRASE, again, grant, new_owner, new_vault, t
 from tests.nodes import Chain, running_chain, transact
 
 
-@pytest.fixture(scope="module")
-def owner(chain: Chain, tmp_path_factory: pytest.TempPathFactory) -> Client:
-    return new_owner(tmp_path_factory.mktemp("distrust") / "owner", chain.rpc_url)
-
-
-@pytest.fixture
-def vault(owner: Client, tmp_path: Path) -> Vault:
-    """With one memory committed."""
-    made = new_vault(owner, tmp_path.name, tmp_path / "blobs")
-    made.remember("first")
-    made.sync()
-    return made
-
-
 def once(monkeypatch: pytest.MonkeyPatch, target: Any, name: str, error: Exception) -> None:
     """The next call of a method does its work, and then fails."""
     real: Callable[..., Any] = getattr(target, name)

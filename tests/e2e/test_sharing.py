@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from memsync_client.client import Client
 from memsync_client.errors import (
     AccessEnded,
     InsufficientFunds,
@@ -25,20 +24,6 @@ from memsync_client.reader import Reader, card_of, new_reader
 from memsync_client.vault import Vault
 from tests.e2e.machines import PASSPHRASE, grant, new_owner, new_vault, texts
 from tests.nodes import Chain, running_chain, transact
-
-
-@pytest.fixture(scope="module")
-def owner(chain: Chain, tmp_path_factory: pytest.TempPathFactory) -> Client:
-    return new_owner(tmp_path_factory.mktemp("sharing") / "owner", chain.rpc_url)
-
-
-@pytest.fixture
-def vault(owner: Client, tmp_path: Path) -> Vault:
-    """With one memory committed."""
-    made = new_vault(owner, tmp_path.name, tmp_path / "blobs")
-    made.remember("first")
-    made.sync()
-    return made
 
 
 def lock_from_elsewhere(vault: Vault) -> None:

@@ -11,8 +11,8 @@ from typing import Any
 
 from . import canonical
 from .errors import InvalidCard, InvalidInvitation, MemSyncError, Tampered
-from .keys import PublicKey
-from .sealing import Place, sha256
+from .keys import Anchor, PublicKey
+from .sealing import SECRET_BYTES, Place, sha256
 
 MAX_NAME_BYTES = 64
 _MAX_TEXT = 8_192
@@ -47,11 +47,13 @@ class Card:
 
 @dataclass(frozen=True)
 class Invitation:
-    """What a grant prints and the reader joins with: where the vault is, an RPC hint, and where its blobs are."""
+    """What a grant prints and the reader joins with: where the vault is, an RPC hint, where its blobs are, and the
+    anchor that its keyring must follow from, so that a node can't show an invented vault."""
 
     place: Place
     rpc: str
     base_uris: tuple[str, ...]
+    anchor: Anchor
 
     def __str__(self) -> str:
         return _write(
@@ -62,19 +64,23 @@ class Invitation:
                 "vault": self.place.vault_id,
                 "rpc": self.rpc,
                 "bases": list(self.base_uris),
+                "anchor": [self.anchor.epoch, self.anchor.writer_public, self.anchor.check],
             },
         )
 
     @classmethod
     def parse(cls, text: str) -> Invitation:
         """Raises InvalidInvitation with the cause."""
-        shape = {"chain": int, "registry": bytes, "vault": bytes, "rpc": str, "bases": list}
+        shape = {"chain": int, "registry": bytes, "vault": bytes, "rpc": str, "bases": list, "anchor": list}
         value = _read("memsync-invitation", text, shape, InvalidInvitation, "invitation")
         sound = len(value["registry"]) == 20 and len(value["vault"]) == 32 and 0 < value["chain"] < 2**64
+        anchor = value["anchor"]
+        sound = sound and [type(part) for part in anchor] == [int, bytes, bytes] and 0 < anchor[0] < 2**32
+        sound = sound and len(anchor[1]) == len(anchor[2]) == SECRET_BYTES
         if not sound or any(type(uri) is not str for uri in value["bases"]):
             raise InvalidInvitation("The invitation is malformed.", "Ask the owner for a new one.")
         place = Place(value["chain"], value["registry"], value["vault"])
-        return cls(place, value["rpc"], tuple(value["bases"]))
+        return cls(place, value["rpc"], tuple(value["bases"]), Anchor(*anchor))
 
 
 def check_name(name: str, error: type[MemSyncError]) -> str:
@@ -100,7 +106,7 @@ def _read(kind: str, text: str, shape: dict[str, Any], error: type[MemSyncError]
     head, _, checksum = text.rpartition(":")
     prefix, _, payload = head.partition(":")
     if not prefix.startswith(kind):
-        raise error(f"This is not a {what}.", again)
+        raise error(f"This is not {'an' if what[0] in 'aeiou' else 'a'} {what}.", again)
     if sha256(head.encode("utf-8", "replace")).hex()[:8] != checksum:
         raise error(f"The {what} has a wrong checksum: some of it is missing or changed.", again)
     if prefix != f"{kind}1":

@@ -8,7 +8,15 @@ from pathlib import Path
 
 from . import keyfile
 from .cards import check_name
-from .errors import AccessEnded, InvalidRequest, MemSyncError, UnknownVault
+from .errors import (
+    AccessEnded,
+    BlobMissing,
+    InvalidRequest,
+    MemSyncError,
+    StorageUnavailable,
+    Tampered,
+    UnknownVault,
+)
 from .files import make_dir, write_atomic
 from .heads import FIRST, seal_head
 from .home import Config, Home
@@ -95,14 +103,22 @@ class Client:
 
     def adopt(self) -> list[Vault]:
         """Takes in vaults of the owner that stand on chain and are not known here, under the names in their rosters."""
-        known, found = set(self.home.labels().values()), []
+        found, troubles = self._adopt_all()
+        for trouble in troubles:
+            self.session.say(f"a vault on chain can't be opened: {trouble.cause}")
+        return found
+
+    def _adopt_all(self) -> tuple[list[Vault], list[MemSyncError]]:
+        known = set(self.home.labels().values())
+        found: list[Vault] = []
+        troubles: list[MemSyncError] = []
         for vault_id in self.session.registry.vaults(self.session.config.owner):
             if vault_id not in known:
                 try:
                     found.append(self._adopt(vault_id))
-                except AccessEnded:
-                    self.session.say(f"vault {vault_id.hex()} on chain is not open to this device")
-        return found
+                except (AccessEnded, BlobMissing, StorageUnavailable, Tampered) as error:  # the others go on
+                    troubles.append(error)
+        return found, troubles
 
     def _adopt(self, vault_id: bytes) -> Vault:
         session = self.session
@@ -180,6 +196,9 @@ def restore(
     from . import wallet
     from .registry import Registry
 
+    for mine, given in ((home.device_key, device_key), (home.wallet, keystore)):
+        if given and mine.exists() and mine.read_bytes() != given.read_bytes():
+            raise InvalidRequest(f"There is another {mine.name} in {home.folder} already.", "Name an empty home.")
     node = Registry.connect(rpc, address=registry)
     passphrase = ask(passphrase)
     keyfile.unlock(device_key, passphrase)  # that the passphrase is right is known before anything is written
@@ -196,9 +215,9 @@ def restore(
         Config(node.chain_id, rpc, node.address, owner, 0 if node.chain_id == PRACTICE_CHAIN else 2, folder)
     )
     try:
-        vaults = Client(home, passphrase).adopt()
+        vaults, troubles = Client(home, passphrase)._adopt_all()
         if not vaults:
-            raise AccessEnded("This device key opens none of the owner's vaults.", "Restore from another device's key.")
+            raise troubles[0]
     except MemSyncError:
         home.abandon()
         raise

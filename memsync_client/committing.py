@@ -12,23 +12,23 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from .errors import NonceTaken, TransactionRefused, VersionTaken
+from .errors import NonceTaken, TransactionRefused
 from .heads import PackRef, seal_head
 from .home import SealedFile, write_seen
 from .keyring import EpochKeys, OwnerKeys, Roster, seal_keyring
 from .outbox import Outbox
 from .packs import Entry, seal_pack, split
-from .reading import Seen, View, open_head_of
+from .reading import Seen, View, ancestor
 from .records import Receipt
 from .sealing import Place, sha256
 from .session import Session
 from .storage.blobs import Blobs
 
 if TYPE_CHECKING:
-    from .transactions import Call
+    from .transactions import Call, Prepared
 
 NO_HASH = bytes(32)
-_JOURNAL = {"version": int, "head": bytes, "blobs": list, "outbox": list, "tx": bytes}
+JOURNAL = {"version": int, "blobs": list, "outbox": list, "tx": bytes}  # the head first among the blobs
 
 
 @dataclass(frozen=True)
@@ -45,20 +45,21 @@ class Batch:
 
     entries: list[Entry]
     outbox: list[str] = field(default_factory=list)
-    sealed: dict[int, list[tuple[PackRef, bytes]]] = field(default_factory=dict)
+    sealed: dict[bytes, list[tuple[PackRef, bytes]]] = field(default_factory=dict, repr=False)
 
     def packs(self, place: Place, keys: EpochKeys) -> list[tuple[PackRef, bytes]]:
-        """The packs sealed under ``keys``, made once an epoch."""
-        if keys.epoch not in self.sealed:
-            self.sealed[keys.epoch] = []
+        """The packs sealed under ``keys``, made once a secret: a lost race may have been for another one of the
+        epoch."""
+        if keys.secret not in self.sealed:
+            self.sealed[keys.secret] = []
             for part in split(self.entries):
                 blob = seal_pack(place, keys.epoch, keys.secret, part)
-                self.sealed[keys.epoch].append((PackRef(sha256(blob), keys.epoch, len(part)), blob))
-        return self.sealed[keys.epoch]
+                self.sealed[keys.secret].append((PackRef(sha256(blob), keys.epoch, len(part)), blob))
+        return self.sealed[keys.secret]
 
-    def stale(self, epoch: int) -> list[bytes]:
-        """Drops packs sealed under other epochs than ``epoch``, and returns their hashes."""
-        others = [self.sealed.pop(old) for old in list(self.sealed) if old != epoch]
+    def stale(self, keys: EpochKeys) -> list[bytes]:
+        """Drops packs sealed under other keys than ``keys``, and returns their hashes."""
+        others = [self.sealed.pop(old) for old in list(self.sealed) if old != keys.secret]
         return [ref.hash for packs in others for ref, _ in packs]
 
 
@@ -87,11 +88,12 @@ class Committer:
     def commit(self, view: View, batch: Batch, ring: NewKeyring | None) -> Landed:
         """One new head over ``view`` with the memories of ``batch``, and a new keyring where one is given.
 
-        Raises VersionTaken if another writer was first (nothing of ours stands on chain then).
+        Raises VersionTaken if another writer was first; the journal then stands, for ``settle`` to find out whether
+        that writer was an earlier attempt of ours.
         """
         self._session.unlock()
+        registry = self._session.registry
         keys = ring.keys if ring else view.keyring.owner_keys
-        self._blobs.discard(batch.stale(keys.epoch))
         packs = batch.packs(self._place, keys)
         log = view.head.log.extended(entry.commitment(self._place) for entry in batch.entries)
         version = view.record.version + 1
@@ -105,71 +107,56 @@ class Committer:
         self._session.say(
             f"sealed {len(batch.entries)} in {len(packs)} packs" if packs else "sealed a head without memories"
         )
-        self._blobs.store(blobs)
-        size = sum(map(len, blobs))
-        self._session.say(f"stored and read back {size:,} bytes")
-
-        call = self._session.registry.commit(
+        call = registry.commit(
             self._place.vault_id, view.record.version, keys.epoch, sha256(head_blob), log.memory_root, keyring_hash
         )
-        orphans = [sha256(blob) for blob in blobs[len(packs) :]]
-        try:
-            receipt = self.transact(call, version, orphans, batch.outbox)
-        except VersionTaken:
-            self._blobs.discard(orphans)
-            self._journal.remove()
-            raise
+        prepared = registry.prepare(call, self._session.wallet.address)  # a refusal comes before anything is stored
+        self._blobs.store(blobs)
+        self._session.say(f"stored and read back {sum(map(len, blobs)):,} bytes")
+        hashes = [sha256(head_blob), *(sha256(blob) for blob in blobs if blob is not head_blob)]
+
+        def announce(tx_hash: bytes) -> None:
+            journal = {"version": version, "blobs": hashes, "outbox": batch.outbox, "tx": tx_hash}
+            self._journal.write(journal)
+
+        receipt = self.transact(call, prepared, announce)
         self._outbox.remove(batch.outbox)
         self._journal.remove()
         write_seen(self._seen, Seen(version, version, sha256(head_blob), receipt.block.number, keys))
-        return Landed(version, receipt, size)
+        self._blobs.discard(batch.stale(keys))  # sealed for those who may no longer read, and named by no head
+        return Landed(version, receipt, sum(map(len, blobs)))
 
-    def transact(
-        self, call: Call, version: int = 0, blobs: list[bytes] | None = None, outbox: list[str] | None = None
-    ) -> Receipt:
-        """Sends one call and waits for it. A commit gives the version and the blobs (its head first) for the
-        journal."""
+    def transact(self, call: Call, prepared: Prepared, announce: Callable[[bytes], None] = lambda _: None) -> Receipt:
+        """Signs, announces the transaction's hash, sends, and waits; with another nonce where the wallet is in use
+        elsewhere."""
         registry, wallet = self._session.registry, self._session.wallet
         for last in (False, False, False, True):
-            signed = registry.sign(registry.prepare(call, wallet.address), wallet)
-            if blobs:
-                tx = signed.tx_hash
-                self._journal.write(
-                    {"version": version, "head": blobs[0], "blobs": blobs, "outbox": outbox or [], "tx": tx}
-                )
+            signed = registry.sign(prepared, wallet)
+            announce(signed.tx_hash)
             try:
                 registry.send(signed)
                 break
-            except NonceTaken:  # the wallet is in use elsewhere, for another vault perhaps
+            except NonceTaken:
                 if last:
                     raise
+                prepared = registry.prepare(call, wallet.address)
         return self._session.wait(signed.tx_hash)
 
     def settle(self, view: View, look: Callable[[], View]) -> View:
         """``view``, or what ``look`` gives later, after dealing with a commit that an earlier process left unfinished.
 
-        If it landed, its outbox entries are done with. If its version went to another, its blobs are deleted. If
-        neither, it is forgotten and made again: the version that it names lets only one of the two land.
+        If it landed, its outbox entries are done with. If not, it is forgotten and made again: the version that it
+        names lets only one of the two land. Nothing of it is deleted on the word of one node.
         """
-        value = self._journal.read(_JOURNAL)
+        value = self._journal.read(JOURNAL)
         if value is None:
             return view
         if view.record.version < value["version"] and self._session.registry.transaction_known(value["tx"]):
             with suppress(TransactionRefused):
                 self._session.wait(value["tx"])
             view = look()
-        if view.record.version >= value["version"]:
-            if self._in_chain(view, value["version"], value["head"]):
-                self._outbox.remove(value["outbox"])
-                self._session.say("an earlier commit had landed")
-            else:
-                self._blobs.discard(value["blobs"])
+        if ancestor(view, self._blobs.fetch, value["version"]) == value["blobs"][0]:
+            self._outbox.remove(value["outbox"])
+            self._session.say("an earlier commit had landed")
         self._journal.remove()
         return view
-
-    def _in_chain(self, view: View, version: int, blob_hash: bytes) -> bool:
-        head, ref = view.head, view.head_ref
-        while head.version > version and head.parent:
-            ref = head.parent
-            head = open_head_of(self._place, view.keyring, ref, self._blobs.fetch)
-        return ref.hash == blob_hash

@@ -12,7 +12,7 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from . import canonical
-from .errors import Tampered
+from .errors import AccessEnded, Tampered
 from .memory_log import HASH_BYTES, Frontier
 from .sealing import SIGNATURE_BYTES, Place, derive, seal, sign, unseal, verify
 
@@ -59,6 +59,8 @@ class Head:
 
         ``base`` is the head that ``self.base`` names, None if this one is a base itself.
         """
+        if self.base and base is None:
+            raise AccessEnded("This key does not open the vault's base.", "Write from a device that holds older keys.")
         if self.age + 1 >= BASE_EVERY:
             living = (base.packs if base else ()) + self.packs + packs
             return Head(version, own, None, 0, living, len(packs), log)

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 from platformdirs import user_data_path
 
@@ -66,6 +66,7 @@ class Home:
         self.blobs = folder / "blobs"
         self._config = folder / "config.json"
         self._labels = folder / "vaults.json"
+        self.held = False
 
     @staticmethod
     def default() -> Path:
@@ -100,10 +101,15 @@ class Home:
             return {}
         try:
             value = json.loads(self._labels.read_bytes())
-            return {str(label): bytes.fromhex(vault_id) for label, vault_id in value.items()}
+            labels = {str(label): bytes.fromhex(vault_id) for label, vault_id in value.items()}
+            if any(len(vault_id) != 32 for vault_id in labels.values()):
+                raise ValueError
+            return labels
+        except OSError as error:
+            raise storage_error(error, self._labels) from None
         except (ValueError, AttributeError, TypeError, RecursionError):
             raise HomeDamaged(
-                f"{self._labels} can't be read.", "Bring it back from a copy, or remove it and restore."
+                f"{self._labels} can't be read.", "Bring it back from a copy, or remove it and run `memsync sync`."
             ) from None
 
     def label(self, label: str, vault_id: bytes) -> None:
@@ -144,7 +150,8 @@ class Home:
 
     @contextmanager
     def lock(self) -> Iterator[None]:
-        """Held while a process of this home writes to a vault. Raises HomeBusy at once if another one does."""
+        """Held while a process of this home writes to a vault; ``held`` says so. Raises HomeBusy at once if another
+        does."""
         make_dir(self.folder)
         path = self.folder / "lock"
         try:
@@ -158,8 +165,10 @@ class Home:
                 raise HomeBusy(
                     "Another memsync process is writing here.", "Wait until it has ended, then try again."
                 ) from None
+            self.held = True
             yield
         finally:
+            self.held = False
             os.close(descriptor)
 
 
@@ -208,7 +217,10 @@ class SealedFile:
 
     def remove(self) -> None:
         """Removes the file; none is no error."""
-        self._path.unlink(missing_ok=True)
+        try:
+            self._path.unlink(missing_ok=True)
+        except OSError as error:
+            raise storage_error(error, self._path) from None
 
 
 _SEEN = {
@@ -254,8 +266,10 @@ def _json(value: dict[str, Any]) -> bytes:
 def _read_json(path: Path, shape: type) -> dict[str, Any]:
     try:
         value = json.loads(path.read_bytes())
-        names = set(shape.__dataclass_fields__)  # type: ignore[attr-defined]
-        if type(value) is not dict or value.keys() != names or value["format"] != _FORMAT:
+        types = get_type_hints(shape)
+        if type(value) is not dict or value.keys() != types.keys() or value["format"] != _FORMAT:
+            raise ValueError
+        if any(type(value[name]) not in (get_args(types[name]) or (types[name],)) for name in types):
             raise ValueError
     except OSError as error:
         raise storage_error(error, path) from None

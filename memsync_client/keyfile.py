@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import unicodedata
 from collections.abc import Callable
 from pathlib import Path
 
@@ -25,8 +26,8 @@ _MAX_BYTES = 8_192
 
 
 def ask(passphrase: Passphrase) -> str:
-    """The text of a passphrase."""
-    return passphrase() if callable(passphrase) else passphrase
+    """The text of a passphrase, in NFC: the same on keyboards that compose letters differently."""
+    return unicodedata.normalize("NFC", passphrase() if callable(passphrase) else passphrase)
 
 
 def create(path: Path, passphrase: str) -> HolderKey:

@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from . import canonical
 from .errors import AccessEnded, ForeignKeyring, InvalidCard, InvalidRequest, Rollback, Tampered
-from .keys import ENVELOPE_OVERHEAD, KEY_ID_BYTES, PrivateKey, PublicKey, envelope_info
+from .keys import ENVELOPE_OVERHEAD, KEY_ID_BYTES, Anchor, PrivateKey, PublicKey, envelope_info
 from .sealing import (
     MAX_BLOB,
     SECRET_BYTES,
@@ -41,6 +41,7 @@ from .sealing import (
 
 SLOTS = 16
 MAX_SLOTS = 256  # their envelopes and roster leave 280 kB of the largest blob to succession and links
+_SLOT_COUNTS = range(SLOTS, MAX_SLOTS + 1, SLOTS)
 NEVER = 2**40 - 1  # an expiry of devices and kits
 _PLAIN_BYTES = 128
 ENVELOPE_BYTES = _PLAIN_BYTES + ENVELOPE_OVERHEAD
@@ -80,6 +81,11 @@ class EpochKeys:
     epoch: int
     secret: bytes = field(repr=False)
     writer_public: bytes = field(repr=False)
+
+    @property
+    def anchor(self) -> Anchor:
+        """What a later keyring is compared with."""
+        return Anchor(self.epoch, self.writer_public, _check(self.secret))
 
 
 @dataclass(frozen=True)
@@ -153,17 +159,12 @@ def new_import_key() -> bytes:
 
 
 def seal_keyring(
-    place: Place,
-    keys: OwnerKeys,
-    roster: Roster,
-    before: Keyring | None = None,
-    *,
-    keep_history: bool = True,
+    place: Place, keys: OwnerKeys, roster: Roster, before: Keyring | None = None, *, keep_history: bool = True
 ) -> bytes:
     """The blob of a keyring for the epoch of ``keys``, which follows ``before`` (None for a vault's first).
 
     Where ``before`` is of an earlier epoch, its writer key vouches for the new one, and the epochs that it opens are
-    linked (``keep_history``). Every holder is encapsulated to anew, and the order is drawn anew. Raises
+    linked, unless ``keep_history`` is False. Every holder is encapsulated to anew, and the order is drawn anew. Raises
     InvalidRequest if there are too many holders or epochs for one blob.
     """
     slots = -(-len(roster.holders) // SLOTS) * SLOTS
@@ -229,7 +230,7 @@ def open_keyring(place: Place, epoch: int, blob: bytes, key: PrivateKey) -> Keyr
     return Keyring(role, _from_expiry(int.from_bytes(plain[2:7], "big")), since, keys, links, succession, roster)
 
 
-def follows(keyring: Keyring, known: EpochKeys) -> None:
+def follows(keyring: Keyring, known: Anchor) -> None:
     """Raises unless ``keyring`` follows from the keys that this holder already has.
 
     Within an epoch there is one secret and one writer key. A later epoch's writer key is vouched for, link by link,
@@ -241,10 +242,7 @@ def follows(keyring: Keyring, known: EpochKeys) -> None:
             "The node shows an old state: use another one.",
         )
     for step in keyring.succession:
-        if step.epoch == known.epoch and (step.writer_public, step.check) == (
-            known.writer_public,
-            _check(known.secret),
-        ):
+        if (step.epoch, step.writer_public, step.check) == (known.epoch, known.writer_public, known.check):
             return
     raise ForeignKeyring(
         "The vault's keyring does not follow from the keys that this device holds.",
@@ -304,7 +302,7 @@ def _own_envelope(place: Place, epoch: int, blob: bytes, key: PrivateKey) -> tup
             raise Tampered("Two envelopes of a keyring open with one key.", _DO_NOT_USE)
         slots, trailer_bytes = int.from_bytes(plain[11:13], "big"), int.from_bytes(plain[13:17], "big")
         front_bytes = slots * ENVELOPE_BYTES
-        known_form = plain[0] == SUITE and plain[1] in _ROLES and not any(plain[113:]) and slots % SLOTS == 0
+        known_form = plain[0] == SUITE and plain[1] in _ROLES and not any(plain[113:]) and slots in _SLOT_COUNTS
         if not known_form or index > slots or front_bytes + trailer_bytes + _roster_bytes(slots) != len(blob):
             raise Tampered("A keyring's envelope does not fit its keyring.", _DO_NOT_USE)
         found, end = plain, slots
@@ -373,10 +371,10 @@ def _read_succession(place: Place, items: list[Any], keys: EpochKeys) -> tuple[S
     return tuple(steps)
 
 
-# Links to earlier epochs
-# ---------------------------------------------------------------------------------------------- The history secrets
-# of one keyring form a chain from the earliest linked epoch to the latest, each derived from the one before it. A
-# holder gets the one of its first epoch, and so every later one, and none earlier.
+# Links to earlier epochs ----------------------------------------------------------------------------------------------
+#
+# The history secrets of one keyring form a chain from the earliest linked epoch to the latest, each derived from the
+# one before it. A holder gets the one of its first epoch, and so every later one, and none earlier.
 
 
 def _history(epoch: int, before: Keyring | None) -> list[EpochKeys]:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from . import canonical
 from .errors import HomeDamaged, Tampered
-from .files import make_dir, storage_error, write_atomic
+from .files import make_dir, storage_error, sync_folder, write_atomic
 from .keys import ENVELOPE_OVERHEAD, HolderKey, PublicKey
 from .memories import Memory, from_record, to_record
 from .sealing import SECRET_BYTES, Place, seal, unseal
@@ -62,6 +62,8 @@ class Outbox:
         try:
             for name in names:
                 (self._folder / name).unlink(missing_ok=True)
+            if self._folder.is_dir():
+                sync_folder(self._folder)
         except OSError as error:
             raise storage_error(error, self._folder) from None
 

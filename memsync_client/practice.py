@@ -10,7 +10,6 @@ from __future__ import annotations
 import ctypes
 import fcntl
 import gzip
-import ipaddress
 import json
 import os
 import shutil
@@ -32,7 +31,7 @@ from urllib.parse import urlsplit
 from .errors import HomeBusy, HomeDamaged, InvalidRequest, NodeUnreachable, TransactionPending
 from .files import make_dir, storage_error, write_atomic
 from .registry import Registry, load_artifact
-from .rpc import Node
+from .rpc import Node, is_loopback
 from .transactions import MAX_GAS, checked_address
 
 CHAIN_ID = 31337
@@ -140,7 +139,7 @@ def fund(rpc_url: str, address: str, wei: int) -> None:
     """
     host = urlsplit(rpc_url).hostname or ""
     node = Node(rpc_url)
-    if not _is_loopback(host) or node.request("eth_chainId") != hex(CHAIN_ID):
+    if not is_loopback(host) or node.request("eth_chainId") != hex(CHAIN_ID):
         raise InvalidRequest(
             "Only a practice chain on this computer gives coins away.", "Send some from another account."
         )
@@ -292,10 +291,3 @@ def _die_with_parent() -> Callable[[], None] | None:
             os._exit(1)
 
     return bind
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
@@ -10,11 +11,11 @@ from typing import TYPE_CHECKING
 
 from . import keyfile, memories
 from .cards import Card, Invitation, check_name
-from .errors import AccessEnded, InvalidRequest, UnknownReader
+from .errors import AccessEnded, InvalidRequest, NotInitialised, UnknownReader
 from .files import make_dir
 from .home import Home, Joined, SealedFile, read_joined, read_seen, write_joined, write_seen
 from .keyfile import Passphrase, ask
-from .keys import HolderKey
+from .keys import Anchor, HolderKey, self_test
 from .memories import Memory
 from .reading import Progress, View, open_view, read_entries
 from .records import VaultRecord
@@ -49,6 +50,7 @@ def new_reader(home: Home, name: str, passphrase: Passphrase) -> Card:
     passphrase = ask(passphrase)
     if not passphrase:
         raise InvalidRequest("The passphrase is empty.", "Choose one that you can keep: nobody can reset it.")
+    self_test()
     make_dir(folder)
     return _card(name, keyfile.create(folder / _KEY, passphrase))
 
@@ -98,6 +100,7 @@ class Reader:
         rpc: str | None = None,
         blobs: Path | None = None,
     ) -> None:
+        self_test()
         self.name = _resolve(home, name)
         self._folder = home.reader_folder(self.name)
         self._passphrase = passphrase
@@ -107,22 +110,27 @@ class Reader:
     def join(self, invitation: Invitation) -> Standing:
         """Accepts an invitation, once the vault has been opened with it. Joining again replaces the RPC and blob
         folder."""
-        if not invitation.base_uris and not self._override:
-            raise InvalidRequest("The invitation names no host of blobs.", "Name a folder with --blobs.")
         place, rpc = invitation.place, self._rpc or invitation.rpc
+        with suppress(NotInitialised):
+            if read_joined(self._folder).vault != place.vault_id.hex():
+                raise InvalidRequest(
+                    f"The reader {self.name!r} belongs to another vault.",
+                    "Each vault has a reader of its own: `memsync reader new NAME`.",
+                )
         registry = _connect(rpc, place.chain_id, "0x" + place.registry.hex())
         public = registry.grant_of(place.vault_id, _address(self._key)) is not None
         blobs = str(self._override.resolve()) if self._override else None
         joined = Joined(place.chain_id, rpc, registry.address, place.vault_id.hex(), blobs, public)
         self.__dict__ |= {"_joined": joined, "_registry": registry}  # what is cached from now on
-        standing = self.standing()
+        standing = self.standing(invitation.anchor)
         write_joined(self._folder, joined)
         return standing
 
-    def standing(self) -> Standing:
-        """Whether this reader can read now. Raises AccessEnded otherwise."""
+    def standing(self, anchor: Anchor | None = None) -> Standing:
+        """Whether this reader can read now. Raises AccessEnded otherwise; ForeignKeyring if the vault's keyring does
+        not follow from ``anchor``."""
         record = self._record()
-        view = self._view(record)
+        view = self._view(record, anchor)
         return Standing(record.version, view.keyring.expires, record.block.number)
 
     def memories(self, progress: Progress | None = None) -> list[Memory]:
@@ -163,17 +171,17 @@ class Reader:
         folder = self._override or (self._joined.blobs and Path(self._joined.blobs))
         return Blobs(open_storage(folder.resolve().as_uri() + "/" if folder else record.base_uri))
 
-    def _view(self, record: VaultRecord) -> View:
+    def _view(self, record: VaultRecord, anchor: Anchor | None = None) -> View:
         if self._joined.public:
             self._must_stand_on_chain(record)
         seen_file = SealedFile(self._folder / "seen", self._key, self._place)
         seen = read_seen(seen_file)
-        view = open_view(self._place, record, self._blobs(record).fetch, self._key.xwing, seen)
+        view = open_view(self._place, record, self._blobs(record).fetch, self._key.xwing, seen, anchor)
         expires = view.keyring.expires
         if expires is not None and expires <= record.block.time:
             raise AccessEnded(f"The grant ended on {expires:%Y-%m-%d %H:%M} UTC.", "Ask the owner for a new one.")
         now = view.seen(record.block.number)
-        if seen is None or replace(now, block=seen.block) != seen:
+        if seen is None or (now.version >= seen.version and replace(now, block=seen.block) != seen):
             write_seen(seen_file, now)
         return view
 

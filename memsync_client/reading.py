@@ -14,13 +14,17 @@ from typing import TypeVar
 from .errors import Rollback, Tampered
 from .heads import Head, HeadRef, PackRef, open_head
 from .keyring import EpochKeys, Keyring, follows, open_keyring
-from .keys import PrivateKey
+from .keys import Anchor, PrivateKey
 from .memory_log import Frontier
 from .packs import Entry, open_pack
 from .records import VaultRecord
 from .sealing import Place
 
 Fetch = Callable[[bytes, str], bytes]  # (SHA-256, what it is) -> bytes with that hash
+_HOW_TO_GO_ON = (
+    "The node is behind or lies: use another one with --rpc. If the chain itself has lost blocks: "
+    "`memsync sync --accept-rollback` commits again what it lost."
+)
 _T = TypeVar("_T")
 Progress = Callable[[int, int], None]  # (done, of how many)
 
@@ -68,15 +72,23 @@ class View:
         return Seen(record.version, record.head_version, record.content_hash, block, known)
 
 
-def open_view(place: Place, record: VaultRecord, fetch: Fetch, key: PrivateKey, seen: Seen | None = None) -> View:
+def open_view(
+    place: Place,
+    record: VaultRecord,
+    fetch: Fetch,
+    key: PrivateKey,
+    seen: Seen | None = None,
+    anchor: Anchor | None = None,
+) -> View:
     """Opens keyring, head and base. Raises Rollback, ForeignKeyring, AccessEnded or Tampered (naming the blob)."""
     if seen:
         check_not_older(record, seen)
     keyring = _named(
         record.keyring_hash, lambda: open_keyring(place, record.head_epoch, fetch(record.keyring_hash, "keyring"), key)
     )
-    if seen:
-        follows(keyring, seen.keys)
+    for known in (seen.keys.anchor if seen else None, anchor):
+        if known:
+            follows(keyring, known)
     head = open_head_of(place, keyring, HeadRef(record.content_hash, record.head_epoch), fetch)
     if head.version != record.head_version or head.log.memory_root != record.memory_root:
         raise Tampered(
@@ -84,11 +96,30 @@ def open_view(place: Place, record: VaultRecord, fetch: Fetch, key: PrivateKey, 
             "Its writer is faulty or hostile: see `memsync grants`.",
         )
     base = None
-    if head.base and keyring.keys_of(head.base.epoch):
+    if head.base and _keys_of(keyring, head.base):
         base = open_head_of(place, keyring, head.base, fetch)
         if base.base is not None:
             raise Tampered(f"Blob {head.base.hash.hex()} is named as a base and is none.", "Its writer is faulty.")
-    return View(place, record, keyring, head, base)
+    view = View(place, record, keyring, head, base)
+    if seen:
+        _check_descent(view, fetch, seen)
+    return view
+
+
+def ancestor(view: View, fetch: Fetch, version: int) -> bytes | None:
+    """The hash of the head of ``version`` in this chain of heads; None if there is none, or this key can't look so far
+    back. Bases shorten the way: a head in sixteen is fetched, and at the most thirty more."""
+    head, ref = view.head, view.head_ref
+    while head.version > version:
+        for older in (head.base, head.parent):
+            if older and view.keyring.keys_of(older.epoch):
+                candidate = open_head_of(view.place, view.keyring, older, fetch)
+                if candidate.version >= version:
+                    head, ref = candidate, older
+                    break
+        else:
+            return None
+    return ref.hash if head.version == version else None
 
 
 def open_head_of(place: Place, keyring: Keyring, ref: HeadRef, fetch: Fetch) -> Head:
@@ -106,7 +137,7 @@ def open_head_of(place: Place, keyring: Keyring, ref: HeadRef, fetch: Fetch) -> 
 
 def open_pack_of(place: Place, keyring: Keyring, ref: PackRef, fetch: Fetch) -> list[Entry] | None:
     """The entries of a pack; None where its epoch lies before this holder's first. Raises Tampered naming the blob."""
-    keys = keyring.keys_of(ref.epoch)
+    keys = _keys_of(keyring, ref)
     if keys is None:
         return None
     entries = _named(ref.hash, lambda: open_pack(place, ref.epoch, keys.secret, fetch(ref.hash, "pack")))
@@ -129,7 +160,8 @@ def read_entries(view: View, fetch: Fetch, progress: Progress | None = None) -> 
             progress(done + 1, len(view.packs))
     if whole and Frontier().extended(entry.commitment(view.place) for entry in entries) != view.head.log:
         raise Tampered(
-            "The packs are not what the memory log commits to.", "The writer of the head is faulty or hostile."
+            f"The packs that head {view.record.content_hash.hex()} names are not what its memory log commits to.",
+            "Its writer is faulty or hostile: see `memsync grants`.",
         )
     return entries
 
@@ -142,8 +174,32 @@ def check_not_older(record: VaultRecord, seen: Seen) -> None:
         raise Rollback(
             f"The node shows version {record.version} of the vault; this device has seen version {seen.version}"
             f" at block {seen.block}{' with another head' if other and not older else ''}.",
-            "The node is behind or lies: use another one with --rpc. If the chain itself was reset: --accept-rollback.",
+            _HOW_TO_GO_ON,
         )
+
+
+def _check_descent(view: View, fetch: Fetch, seen: Seen) -> None:
+    """Raises Rollback if the head seen before is no ancestor of the present one: the chain forked and lost commits."""
+    if view.record.head_version == seen.head_version or seen.keys.epoch < view.keyring.since:
+        return  # the same head; or granted anew since, without a look back
+    if ancestor(view, fetch, seen.head_version) != seen.content_hash:
+        raise Rollback(
+            f"The vault's history has changed: its head of version {seen.head_version} that was seen here is gone.",
+            _HOW_TO_GO_ON,
+        )
+
+
+def _keys_of(keyring: Keyring, ref: HeadRef | PackRef) -> EpochKeys | None:
+    """What opens ``ref``, None where its epoch lies before this holder's first. Raises Tampered for an epoch that has
+    not begun: passed over too, such a blob would be hidden from everyone."""
+    if ref.epoch > keyring.keys.epoch:
+        raise Tampered(f"Blob {ref.hash.hex()} is named with an epoch that has not begun.", "Its writer is faulty.")
+    keys = keyring.keys_of(ref.epoch)
+    if keys is None and ref.epoch >= keyring.since:
+        raise Tampered(
+            f"The keyring has no link to epoch {ref.epoch} of blob {ref.hash.hex()}.", "Its writer is faulty."
+        )
+    return keys
 
 
 def _named(blob_hash: bytes, read: Callable[[], _T]) -> _T:

@@ -41,20 +41,27 @@ def stands(holder: Holder, grants: Iterable[PublicGrant]) -> bool:
 
 
 def staying(
-    roster: Roster, record: VaultRecord, grants: list[PublicGrant], *, keep_private: bool, leave_out: Holder | None
+    roster: Roster,
+    record: VaultRecord,
+    grants: list[PublicGrant],
+    *,
+    keep_private: bool | None,
+    leave_out: Holder | None,
 ) -> Roster:
     """The roster of the next epoch. It fails closed: own devices and kit stay; public readers only where the chain says
-    so; private readers only with ``keep_private``, else InvalidRequest asks for a yes or no."""
+    so; private readers as ``keep_private`` says, and where it is None InvalidRequest asks for a yes or no."""
     holders = []
     for holder in roster.holders:
-        if holder == leave_out or expired(holder, record) or not stands(holder, grants):
+        if (leave_out and holder.key == leave_out.key) or expired(holder, record) or not stands(holder, grants):
             continue
-        if holder.role is Role.READER and holder.address is None and not keep_private:
+        private = holder.role is Role.READER and holder.address is None
+        if private and keep_private is None:
             raise InvalidRequest(
-                f"The vault was locked elsewhere; may the private reader {holder.name!r} stay?",
-                f"`memsync sync --keep-private` keeps it, `memsync revoke {holder.name}` does not.",
+                f"The vault was locked elsewhere; may private readers such as {holder.name!r} stay?",
+                "`memsync sync --keep-private` keeps them, `memsync sync --drop-private` does not.",
             )
-        holders.append(holder)
+        if keep_private or not private:
+            holders.append(holder)
     return replace(roster, holders=tuple(holders))
 
 
@@ -88,7 +95,7 @@ def find_reader(roster: Roster, grants: list[PublicGrant], name: str) -> tuple[H
     readers = [holder for holder in roster.holders if holder.role is Role.READER]
     for holder in readers:
         account = account_of(holder)
-        if holder.name == name or (account or "").lower() == name.lower():
+        if holder.name == name or (account and account.lower() == name.lower()):
             return holder, next((grant for grant in grants if grant.grantee == account), None)
     for grant in grants:
         if grant.grantee.lower() == name.lower():

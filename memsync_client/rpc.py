@@ -5,6 +5,7 @@ A node is trusted with nothing here: whatever it answers ends as a valid value o
 
 from __future__ import annotations
 
+import ipaddress
 import json
 import queue
 import random
@@ -16,6 +17,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import requests
+from requests.utils import get_auth_from_url
 from web3 import Web3
 from web3.exceptions import ContractLogicError, Web3RPCError
 from web3.providers import JSONBaseProvider
@@ -29,6 +31,7 @@ _TRANSIENT_STATUS = (429, 502, 503, 504)
 _NOT_REPEATED = ("eth_sendRawTransaction",)
 _JITTER = random.SystemRandom()
 _CHECK_URL = "Check the address of the RPC node and that the node is running, then try again."
+_CHECK_HERE = "Check that the node runs on this computer (the practice chain: memsync node), then try again."
 _OTHER_NODE = "Try another RPC node."
 
 
@@ -54,7 +57,8 @@ class Node:
             )
         self.url = url
         self.name = f"{parts.scheme}://{f'[{host}]' if ':' in host else host}{f':{port}' if port else ''}"
-        self.web3 = Web3(_Provider(url, self.name, timeout, max_answer), middleware=[])
+        here = is_loopback(host)
+        self.web3 = Web3(_Provider(url, self.name, timeout, max_answer, here), middleware=[])
 
     @contextmanager
     def asking(self) -> Iterator[None]:
@@ -86,6 +90,14 @@ def refusal(error: Web3RPCError) -> str:
     return "".join(character for character in line if character.isprintable())[:200]
 
 
+def is_loopback(host: str) -> bool:
+    """Whether a host is this computer, by its name or address alone."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
 class _Transient(Exception):
     """The node could not be reached, or asked us to come again; carries the error to raise if that stays so."""
 
@@ -94,10 +106,18 @@ class _Provider(JSONBaseProvider):
     # Otherwise a contract could make this device fetch URLs of its choice (EIP-3668).
     global_ccip_read_enabled = False
 
-    def __init__(self, url: str, name: str, timeout: float, max_answer: int) -> None:
+    def __init__(self, url: str, name: str, timeout: float, max_answer: int, here: bool) -> None:
         super().__init__()
-        self._url, self._name, self._timeout, self._max_answer = url, name, timeout, max_answer
-        self._session = requests.Session()
+        self._url, self._name, self._timeout, self._max_answer, self._here = url, name, timeout, max_answer, here
+        self._session = self._new_session()
+
+    def _new_session(self) -> requests.Session:
+        """The environment may name a proxy for hosts elsewhere. It gives no password: .netrc is not for us."""
+        session = requests.Session()
+        session.trust_env = not self._here
+        credentials = get_auth_from_url(self._url)
+        session.auth = credentials if any(credentials) else lambda request: request
+        return session
 
     def make_request(self, method: RPCEndpoint, params: Any) -> RPCResponse:
         request = self.encode_rpc_request(method, params)
@@ -109,7 +129,7 @@ class _Provider(JSONBaseProvider):
         try:
             return self._exchange(request)
         except _Transient as error:
-            raise NodeUnreachable(str(error), _CHECK_URL) from None
+            raise NodeUnreachable(str(error), _CHECK_HERE if self._here else _CHECK_URL) from None
 
     def _exchange(self, request: bytes) -> RPCResponse:
         # In a thread, because time-outs of sockets start anew with every byte and don't cover the look-up of names.
@@ -118,7 +138,7 @@ class _Provider(JSONBaseProvider):
         try:
             answer = outcome.get(timeout=self._timeout)
         except queue.Empty:
-            self._session = requests.Session()  # the other one is still in use
+            self._session = self._new_session()  # the other one is still in use
             raise NodeUnreachable(f"{self._name} does not answer within {self._timeout:g} s.", _CHECK_URL) from None
         if isinstance(answer, Exception):
             raise answer

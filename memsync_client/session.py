@@ -68,6 +68,11 @@ class Session:
             )
         return wallet.unlock(self.home.wallet, ask(self._passphrase))
 
+    @property
+    def rpc_hint(self) -> str:
+        """The node's address without user, path and query, which may carry an API key."""
+        return self.registry.node.name
+
     def unlock(self) -> None:
         """Opens wallet and device key, so that what is wrong with them is known before anything is stored."""
         _ = self.wallet, self.device

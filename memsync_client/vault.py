@@ -16,12 +16,27 @@ from eth_utils import to_checksum_address
 
 from . import memories
 from .cards import Card, Invitation
-from .committing import Batch, Committer, Landed, NewKeyring
-from .errors import InvalidRequest, Tampered, UnknownMemory, VaultLocked, VersionTaken
+from .committing import JOURNAL, Batch, Committer, Landed, NewKeyring
+from .errors import (
+    AccessEnded,
+    HomeBusy,
+    InvalidRequest,
+    MemSyncError,
+    Rollback,
+    StorageFull,
+    StorageReadOnly,
+    Tampered,
+    TransactionRefused,
+    UnknownMemory,
+    UnknownReader,
+    UnknownVault,
+    VaultLocked,
+    VersionTaken,
+)
 from .home import SealedFile, read_seen, write_seen
 from .import_ids import identified
 from .interchange import Draft
-from .keyring import EpochKeys, Holder, OwnerKeys, Role, seal_keyring
+from .keyring import EpochKeys, Holder, OwnerKeys, Role, open_keyring, seal_keyring
 from .memories import Memory
 from .outbox import Outbox, Waiting
 from .packs import Entry, entries, open_pack
@@ -30,7 +45,7 @@ from .records import PublicGrant, Receipt, VaultRecord
 from .roster import READ, account_of, expired, find_reader, roster_of, stands, staying, with_reader
 from .sealing import Place, sha256
 from .search import Hit, Index
-from .session import Session
+from .session import PRACTICE_CHAIN, Session
 from .storage import open_storage
 from .storage.blobs import Blobs
 from .verifying import Report, verify
@@ -132,11 +147,12 @@ class Vault:
 
     # Sync -------------------------------------------------------------------------------------------------------------
 
-    def sync(self, *, keep_private: bool = False, accept_rollback: bool = False) -> SyncResult:
+    def sync(self, *, keep_private: bool | None = None, accept_rollback: bool = False) -> SyncResult:
         """Commits what waits in one transaction, and takes in what other devices committed.
 
         It brings a new keyring where one is due: the vault is locked after a revocation, or a reader's date has passed.
-        ``keep_private`` says yes to keeping private readers after a revocation that was not made here.
+        ``keep_private`` says whether private readers stay after a revocation that was not made here. A practice chain
+        that has lost blocks gets them again; on others that needs ``accept_rollback``.
         """
         with self._session.home.lock():
             if accept_rollback:
@@ -153,7 +169,13 @@ class Vault:
                 landed = self._commit(view, batch, ring)
                 return SyncResult(len(batch.entries), already, landed.version, landed)
 
-            return self._on_newest(attempt)
+            try:
+                return self._on_newest(attempt)
+            except Rollback:
+                if self._session.config.chain_id != PRACTICE_CHAIN:
+                    raise
+                self._rescue()
+                return self._on_newest(attempt)
 
     def _on_newest(self, attempt: Callable[[View], _T]) -> _T:
         """Does ``attempt`` on the newest state, and again where another writer was first."""
@@ -184,18 +206,27 @@ class Vault:
         return Batch(entries(fresh), [entry.path.name for entry in waiting]), already
 
     def _rescue(self) -> None:
-        """Accepts the chain's present state, and puts what it has lost back into the outbox, from this device's
-        copies."""
-        seen, folder = read_seen(self._seen), self._folder / "blobs"
-        copies = [path.read_bytes() for path in folder.iterdir()] if folder.is_dir() else []
-        self._seen.remove()
-        view = self._view(self.record())
-        known = {entry.memory.revision for entry in read_entries(view, self._blobs(view.record).fetch)}
-        keys = [view.keyring.keys, *view.keyring.links.values(), *([seen.keys] if seen else [])]
-        lost = [entry.memory for entry in _entries_in(self.place, copies, keys) if entry.memory.revision not in known]
+        """Accepts the chain's present state, and puts what it has lost back into the outbox, from this device's copies.
+
+        The outbox has it before anything else is changed, so that this can be interrupted and done again.
+        """
+        record, seen = self.record(), read_seen(self._seen)
+        blobs, key = self._blobs(record), self._session.device.xwing
+        view = open_view(self.place, record, blobs.fetch, key)
+        known = {entry.memory.revision for entry in read_entries(view, blobs.fetch)}
+        keys = {keys.epoch: keys for keys in (view.keyring.keys, *view.keyring.links.values())}
+        copies = list(blobs.copies())
+        if seen:
+            keys[seen.keys.epoch] = seen.keys
+            for blob in copies:
+                with suppress(AccessEnded, Tampered):
+                    keys.update(open_keyring(self.place, seen.keys.epoch, blob, key).links)
+        found = _entries_in(self.place, copies, list(keys.values()))
+        lost = [entry.memory for entry in found if entry.memory.revision not in known]
         if lost:
             self._outbox.add(self._session.device_public, lost)
             self._session.say(f"{len(lost)} memories that the chain has lost wait again")
+        write_seen(self._seen, view.seen(record.block.number))
 
     def _settled_view(self) -> View:
         """The current view, after dealing with a commit that an earlier process left unfinished."""
@@ -211,16 +242,18 @@ class Vault:
     def _fresh(self, view: View, waiting: list[Waiting], committed: list[Entry]) -> list[Memory]:
         """What of ``waiting`` is not committed yet, with the final ids of imports."""
         roster = roster_of(view.keyring)
-        tips = memories.tips(entry.memory for entry in committed)
+        history: dict[bytes, list[Memory]] = {}
+        for entry in committed:
+            history.setdefault(entry.memory.id, []).append(entry.memory)
         known = {entry.memory.revision for entry in committed}
         fresh: list[Memory] = []
-        for entry in waiting:
-            for memory in entry.memories:
-                item = identified(memory, roster.import_key, tips) if entry.imported else memory
+        for waits in waiting:
+            for memory in waits.memories:
+                item = identified(memory, roster.import_key, history) if waits.imported else memory
                 if item is not None and item.revision not in known:
                     known.add(item.revision)
                     fresh.append(item)
-                    tips[item.id] = [item]
+                    history.setdefault(item.id, []).append(item)
         return fresh
 
     # Readers ----------------------------------------------------------------------------------------------------------
@@ -247,22 +280,20 @@ class Vault:
         address = None if private else card.address
         holder = Holder(card.key, Role.READER, card.name, 1, expires, address, self._session.device_public.id)
         wider = with_reader(roster, holder)
-        invitation = Invitation(self.place, self._session.config.rpc, (record.base_uri,))
+        invitation = Invitation(self.place, self._session.rpc_hint, (record.base_uri,), keys.anchor)
         if private:
             receipt = self._commit(view, Batch([]), NewKeyring(keys, wider)).receipt
             return GrantResult(card.name, expires, invitation, receipt)
         self._session.unlock()
-        blobs, ring = self._blobs(record), seal_keyring(self.place, keys, wider, view.keyring)
-        blobs.store([ring])
+        self._session.unlock()
+        registry, ring = self._session.registry, seal_keyring(self.place, keys, wider, view.keyring)
         account = to_checksum_address(card.address)
-        call = self._session.registry.grant(
+        call = registry.grant(
             self.place.vault_id, record.version, account, READ, expires, card.key.id[:20], sha256(ring)
         )
-        try:
-            receipt = self._committer(record).transact(call)
-        except VersionTaken:
-            blobs.discard([sha256(ring)])
-            raise
+        prepared = registry.prepare(call, self._session.wallet.address)  # a refusal comes before anything is stored
+        self._blobs(record).store([ring])
+        receipt = self._committer(record).transact(call, prepared)
         return GrantResult(card.name, expires, invitation, receipt)
 
     def grants(self) -> list[ReaderLine]:
@@ -284,44 +315,71 @@ class Vault:
     def revoke(self, name: str) -> list[Receipt]:
         """Takes back a grant (a reader's name or address): the epoch rises, and a new keyring leaves the reader out.
 
-        What was sealed until now the reader can still open wherever a copy survives.
+        What was sealed until now the reader can still open wherever a copy survives. The revocation on chain needs no
+        blob where an address is named, and waits for nothing.
         """
         with self._session.home.lock():
-            view = self._settled_view()
-            holder, granted = find_reader(roster_of(view.keyring), self.public_grants(), name)
-            receipts = []
-            if granted:
-                self._announce_bump(view)
-                call = self._session.registry.revoke(self.place.vault_id, granted.grantee)
-                receipts.append(self._committer(view.record).transact(call))
-                self._session.say("revoked on chain; the vault is locked until its new keyring stands")
+            record, holder = self.record(), None
+            granted = next((g for g in self.public_grants() if g.grantee.lower() == name.lower()), None)
+            if granted is None:
+                try:
+                    holder, granted = find_reader(roster_of(self._view(record).keyring), self.public_grants(), name)
+                except UnknownReader:
+                    self._settled_view()  # it may be gone by what an earlier process did not finish
+                    raise
+            receipts = [self._revoke_on_chain(record, granted)] if granted else []
 
             def renew(view: View) -> list[Receipt]:
-                if not view.record.locked and holder not in roster_of(view.keyring).holders:
+                holders = roster_of(view.keyring).holders
+                gone = holder is None or all(other.key != holder.key for other in holders)
+                if not view.record.locked and gone:
                     return []  # another device was faster
-                ring = self._next_keyring(view, keep_private=False, leave_out=holder)
+                ring = self._next_keyring(view, None, leave_out=holder)
                 return [self._commit(view, Batch([]), ring).receipt]
 
-            return receipts + self._on_newest(renew)
+            try:
+                return receipts + self._on_newest(renew)
+            except MemSyncError as error:
+                if receipts:
+                    error.cause = f"The revocation stands on chain; the new keys are not there yet. {error.cause}"
+                    error.args = (error.cause,)
+                raise
 
-    def _announce_bump(self, view: View) -> None:
-        """Notes that the next rise of the epoch is ours, unless the vault is locked by another's."""
-        if self._bumps_are_ours(view.record):
-            self._sealed("bump").write({"epoch": view.record.epoch + 1})
+    def _revoke_on_chain(self, record: VaultRecord, granted: PublicGrant) -> Receipt:
+        """Ends a grant, and notes that this rise of the epoch is ours, unless the vault is locked by another's."""
+        ours, registry = self._bumps_are_ours(record), self._session.registry
+        call = registry.revoke(self.place.vault_id, granted.grantee)
+        prepared = registry.prepare(call, self._session.wallet.address)
+
+        def announce(tx_hash: bytes) -> None:
+            if ours:
+                self._sealed("bump").write({"epoch": record.epoch + 1, "tx": tx_hash})
+
+        receipt = self._committer(record).transact(call, prepared, announce)
+        self._session.say("revoked on chain; the vault is locked until its new keyring stands")
+        return receipt
 
     def _bumps_are_ours(self, record: VaultRecord) -> bool:
-        bump = self._sealed("bump").read({"epoch": int})
-        return not record.locked or (bump is not None and bump["epoch"] == record.epoch)
+        """Whether no epoch has risen since the last commit but by a revocation that this device sent and that
+        landed."""
+        bump = self._sealed("bump").read({"epoch": int, "tx": bytes})
+        if not record.locked or bump is None or bump["epoch"] != record.epoch:
+            return not record.locked
+        try:
+            return self._session.registry.receipt(bump["tx"]) is not None
+        except TransactionRefused:
+            return False
 
-    def _due_keyring(self, view: View, keep_private: bool) -> NewKeyring | None:
+    def _due_keyring(self, view: View, keep_private: bool | None) -> NewKeyring | None:
         due = view.record.locked or any(expired(holder, view.record) for holder in roster_of(view.keyring).holders)
         return self._next_keyring(view, keep_private) if due else None
 
-    def _next_keyring(self, view: View, keep_private: bool, leave_out: Holder | None = None) -> NewKeyring:
+    def _next_keyring(self, view: View, keep_private: bool | None, leave_out: Holder | None = None) -> NewKeyring:
         """Keys of a new epoch for those who stay: private readers only after a bump that this device made, or by a
         yes."""
         record = view.record
-        keep_private = keep_private or self._bumps_are_ours(record)
+        if keep_private is None and self._bumps_are_ours(record):
+            keep_private = True
         who = staying(
             roster_of(view.keyring), record, self.public_grants(), keep_private=keep_private, leave_out=leave_out
         )
@@ -353,16 +411,41 @@ class Vault:
         return SealedFile(self._folder / name, self._session.device, self.place)
 
     def _blobs(self, record: VaultRecord) -> Blobs:
-        return Blobs(open_storage(self._session.config.blobs or record.base_uri), self._folder / "blobs")
+        first = self._session.config.blobs
+        return Blobs(open_storage(record.base_uri), self._folder / "blobs", open_storage(first) if first else None)
 
     def _view(self, record: VaultRecord, fetch: Fetch | None = None) -> View:
-        blobs, seen = self._blobs(record), read_seen(self._seen)
-        view = open_view(self.place, record, fetch or blobs.fetch, self._session.device.xwing, seen)
-        now = view.seen(record.block.number)
-        if seen is None or replace(now, block=seen.block) != seen:
-            write_seen(self._seen, now)
-            blobs.keep_only([record.content_hash, record.keyring_hash, *view.named])
+        fetch = fetch or self._blobs(record).fetch
+        view = open_view(self.place, record, fetch, self._session.device.xwing, read_seen(self._seen))
+        home = self._session.home
+        if home.held:
+            self._keep(view)
+        else:
+            with suppress(HomeBusy, StorageReadOnly, StorageFull), home.lock():  # reading goes on without
+                self._keep(view)
         return view
+
+    def _keep(self, view: View) -> None:
+        """Keeps what was verified as the state to measure others against, if it is final, and drops copies of blobs
+        that it no longer names. Only under the home's lock, and never back to an earlier state."""
+        record, seen = view.record, read_seen(self._seen)
+        now = view.seen(record.block.number)
+        if seen and (now.version < seen.version or replace(now, block=seen.block) == seen):
+            return
+        if self._is_final(record):
+            write_seen(self._seen, now)
+            journal = self._sealed("journal").read(JOURNAL)
+            pending = journal["blobs"] if journal else []
+            self._blobs(record).keep_only([record.content_hash, record.keyring_hash, *view.named, *pending])
+
+    def _is_final(self, record: VaultRecord) -> bool:
+        depth = self._session.config.confirmations
+        if not depth:
+            return True
+        with suppress(UnknownVault):
+            before = self._session.registry.record(self.place.vault_id, max(record.block.number - depth, 0))
+            return before.version == record.version
+        return False
 
     def _committer(self, record: VaultRecord) -> Committer:
         journal, blobs = self._sealed("journal"), self._blobs(record)

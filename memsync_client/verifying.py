@@ -106,6 +106,12 @@ def _new(head: Head) -> tuple[PackRef, ...]:
 def _compare_with_events(registry: Registry, record: VaultRecord, heads: list[tuple[HeadRef, Head]]) -> None:
     """Every head that the chain's log knows is the one that we walked over, and the other way round."""
     events = {event.version: event for event in registry.commits(record.vault_id) if event.version <= record.version}
+    oldest = heads[-1][1].version
+    if skipped := {version for version in events if version >= oldest} - {head.version for _, head in heads}:
+        raise Tampered(
+            f"The chain's log has a commit of version {min(skipped)} that the chain of heads passes over.",
+            "Its writer, or the writer of the head after it, is faulty or hostile: see `memsync grants`.",
+        )
     for ref, head in heads:
         event = events.get(head.version)
         if event is None or (event.content_hash, event.memory_root) != (ref.hash, head.log.memory_root):

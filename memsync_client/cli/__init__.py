@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import sys
+import traceback
+from pathlib import Path
+from typing import NoReturn
 
 import click
 
 from ..errors import MemSyncError
+from ..files import storage_error
 from . import owner, reader
-from .app import App, report_error, root
+from .app import App, report, report_error, root
 
 root.add_command(owner.node)
 root.add_command(owner.init)
@@ -28,19 +33,61 @@ root.add_command(reader.reader)
 
 
 def main() -> None:
-    """Runs the command and ends the process: 0, 2 for wrong usage, 130 when interrupted, else the error's exit code."""
-    app = App()
+    """Runs the command and ends the process: 0, 2 for wrong usage, 130 when interrupted, else the error's exit code.
+
+    What nobody foresaw is told in a line too, with exit code 1; its traceback with MEMSYNC_DEBUG=1 in the environment.
+    """
+    try:
+        _end(_run(App()))
+    except OSError:  # nobody takes what there is to say
+        _end(1)
+
+
+def _run(app: App) -> int:
     try:
         root.main(obj=app, standalone_mode=False)
     except MemSyncError as error:
         report_error(app, error)
-        sys.exit(error.exit_code)
+        return error.exit_code
     except click.ClickException as error:
-        error.show()
-        sys.exit(error.exit_code)
+        _report_usage(app, error)
+        return error.exit_code
     except (click.Abort, KeyboardInterrupt):
-        click.echo("interrupted; nothing is lost", err=True)
-        sys.exit(130)
-    except BrokenPipeError:
-        sys.stderr.close()
-        sys.exit(0)
+        said = "interrupted; nothing is lost"
+        if app.json:
+            report(app, "Interrupted", 130, said, "Run it again.")
+        else:
+            click.echo(said, err=True)
+        return 130
+    except Exception as error:
+        if os.environ.get("MEMSYNC_DEBUG") == "1":
+            traceback.print_exc()
+        if isinstance(error, OSError):
+            known = storage_error(error, Path(str(error.filename or "an open file")))
+            report_error(app, known)
+            return known.exit_code
+        said = f"internal error ({type(error).__name__})"
+        report_error(app, MemSyncError(said, "MEMSYNC_DEBUG=1 in the environment shows where."), "InternalError")
+        return 1
+    return 0
+
+
+def _report_usage(app: App, error: click.ClickException) -> None:
+    words = sys.argv[1 : sys.argv.index("--")] if "--" in sys.argv else sys.argv[1:]
+    app.json = app.json or "--json" in words  # a wrong word before it may have ended the reading of the rest
+    if not app.json:
+        error.show()
+        return
+    path = "memsync"
+    if isinstance(error, click.UsageError) and error.ctx:
+        app.command = error.ctx.command_path.partition(" ")[2]
+        path = f"{path} {app.command}".rstrip()
+    report(app, "Usage", error.exit_code, error.format_message(), f"See `{path} --help`.")
+
+
+def _end(code: int) -> NoReturn:
+    try:
+        sys.stdout.flush()
+    except OSError:  # a full disk, or a pipe that nobody reads any more: Python would try again and complain
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.exit(code)

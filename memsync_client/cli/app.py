@@ -1,8 +1,8 @@
 """What all commands share: the home, the passphrase, and how results and errors are printed.
 
 With ``--json`` each command prints one object: ``{"ok": true, "command": …, "data": …}``, or on an error
-``{"ok": false, "command": …, "error": {"name", "exit_code", "cause", "next_step"}}``. Times are RFC 3339 in UTC, ids
-and hashes lower-case hex, amounts of gas and bytes integers.
+``{"ok": false, "command": …, "error": {"name", "exit_code", "cause", "next_step"}}``, and "done" where part of
+the work stands. Times are RFC 3339 in UTC, ids and hashes lower-case hex, amounts of gas and bytes integers.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import os
 import sys
 import unicodedata
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,13 +21,12 @@ from typing import Any, TypeVar
 import click
 
 from ..client import Client
-from ..errors import InvalidRequest, MemSyncError
+from ..errors import InvalidRequest, MemSyncError, NotInitialised
 from ..home import Home
 from ..memories import Memory
 from ..reading import Progress
 from ..records import Receipt
 
-_LONGEST_TEXT = 2**16  # characters of a card or an invitation, far more than either has
 _F = TypeVar("_F", bound=Callable[..., Any])
 
 
@@ -40,6 +39,7 @@ class App:
     passphrase_fd: int | None = None
     json: bool = False
     command: str = ""
+    done: list[dict[str, Any]] = field(default_factory=list)  # what stands, should the rest fail
     _passphrase: str | None = None
 
     def passphrase(self) -> str:
@@ -48,10 +48,10 @@ class App:
             self._passphrase = self._ask("Passphrase")
         return self._passphrase
 
-    def new_passphrase(self) -> str:
+    def new_passphrase(self, prompt: str = "One passphrase for wallet and device key") -> str:
         """Asked for twice on a terminal."""
         if self._passphrase is None:
-            self._passphrase = self._ask("One passphrase for wallet and device key", confirm=True)
+            self._passphrase = self._ask(prompt, confirm=True)
         return self._passphrase
 
     def _ask(self, prompt: str, confirm: bool = False) -> str:
@@ -69,16 +69,27 @@ class App:
             raise InvalidRequest(
                 "A passphrase is needed, and there is no terminal to ask on.", "Use --passphrase-fd N."
             )
-        return unicodedata.normalize("NFC", text)
+        return str(text)
 
     def client(self) -> Client:
-        """The owner's home."""
+        """The owner's home. Raises NotInitialised where there are readers only."""
+        readers = self.home.readers()
+        if readers and not self.home.initialised:
+            raise NotInitialised(
+                f"This home is a reader's ({', '.join(readers)}), and this command an owner's.",
+                "A reader has: memsync list, recall, verify, reader card, reader join. Another home: --home.",
+            )
         return Client(self.home, self.passphrase, rpc=self.rpc, say=self.say)
 
     def say(self, text: str) -> None:
         """A step of a longer work, on standard error."""
         if not self.json:
             click.echo(f"  {text}", err=True)
+
+    def line(self, text: str) -> None:
+        """A line of the answer that is true already, before the rest is."""
+        if not self.json:
+            click.echo(safe(text))
 
     def result(self, data: Any, *lines: str) -> None:
         """The command's answer: ``data`` with --json, else the lines."""
@@ -88,7 +99,7 @@ class App:
             )
         else:
             for line in lines:
-                click.echo(safe(line))  # texts of memories, names and addresses of hosts come from others
+                self.line(line)
 
 
 @click.group(
@@ -142,20 +153,23 @@ def printing(command: _F) -> _F:
     return run  # type: ignore[return-value]
 
 
-def report_error(app: App, error: MemSyncError) -> None:
+def report_error(app: App, error: MemSyncError, name: str = "") -> None:
     """Cause and next step: on standard error, or with --json as the answer."""
     if app.json:
-        detail = {
-            "name": type(error).__name__,
-            "exit_code": error.exit_code,
-            "cause": error.cause,
-            "next_step": error.next_step,
-        }
-        click.echo(json.dumps({"ok": False, "command": app.command, "error": detail}, ensure_ascii=False))
+        report(app, name or type(error).__name__, error.exit_code, error.cause, error.next_step)
     else:
         click.echo(f"error: {safe(error.cause)}", err=True)
         if error.next_step:
             click.echo(f"       {safe(error.next_step)}", err=True)
+
+
+def report(app: App, name: str, exit_code: int, cause: str, next_step: str) -> None:
+    """The one object of --json for a command that did not end well."""
+    error: dict[str, Any] = {"name": name, "exit_code": exit_code, "cause": cause, "next_step": next_step}
+    if app.done:
+        error["done"] = app.done
+    answer = {"ok": False, "command": app.command, "error": error}
+    click.echo(json.dumps(answer, default=_plain, ensure_ascii=False))
 
 
 @contextmanager
@@ -175,9 +189,10 @@ def progress_bar(app: App, label: str) -> Iterator[Progress | None]:
 
 
 def safe(text: str) -> str:
-    """Text fit for a terminal: control characters of it are shown, not obeyed."""
+    """Text fit for a terminal: control characters of it are shown, not obeyed. Texts of memories, names and addresses
+    of hosts come from others."""
     return "".join(
-        c if c in "\n\t" or unicodedata.category(c) not in ("Cc", "Cf", "Cs") or c == "\u200d" else "\ufffd"
+        c if c in "\n\t" or unicodedata.category(c) not in ("Cc", "Cf", "Cs", "Zl", "Zp") or c == "\u200d" else "\ufffd"
         for c in text
     )
 
@@ -192,14 +207,9 @@ def day(moment: datetime | None) -> str:
     return "unknown" if moment is None else f"{moment.astimezone():%Y-%m-%d}"
 
 
-def text_of(given: str) -> str:
-    """A card or an invitation that was given as its text, as a file, or as - for standard input."""
-    if given == "-":
-        return sys.stdin.read(_LONGEST_TEXT)
-    if not given.startswith("memsync-"):
-        with suppress(OSError), open(given, encoding="utf-8", errors="replace") as file:
-            return file.read(_LONGEST_TEXT)
-    return given
+def one_entry(line: str) -> str:
+    """A line of a list, whose own text may have several: those that follow are indented, and can't pass for another."""
+    return line.replace("\n", f"\n{' ' * 10}")
 
 
 def memory_data(memory: Memory) -> dict[str, Any]:

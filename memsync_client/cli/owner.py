@@ -13,12 +13,12 @@ import click
 from .. import client as library
 from ..cards import Card
 from ..client import PRACTICE_RPC
-from ..errors import InvalidImport, InvalidMemory
+from ..errors import InvalidCard, InvalidImport, StorageUnavailable
 from ..interchange import jsonl
-from ..memories import MAX_CONTENT_BYTES
 from ..session import PRACTICE_CHAIN
 from ..vault import DEFAULT_GRANT
-from .app import App, counted, day, printing, progress_bar, receipt_data, text_of
+from .app import App, counted, day, printing, progress_bar, receipt_data
+from .given import memory_text, text_of
 
 HONEST = (
     "A grant opens everything back to the last clean cut. After a revocation the reader can still open\n"
@@ -79,19 +79,23 @@ def init(app: App, node_url: str | None, registry: str | None, wallet: Path | No
     """Make this home: a device key, a wallet, and where the chain is. One passphrase unlocks both."""
     rpc = node_url or app.rpc or PRACTICE_RPC
     config = library.init(app.home, app.new_passphrase, rpc=rpc, registry=registry, keystore=wallet)
-    is_practice = config.chain_id == PRACTICE_CHAIN
-    chain = (
-        "practice, on this computer only, free. For a public one: --rpc URL. Not a backup."
-        if is_practice
-        else f"{config.chain_id}."
-    )
+    if config.chain_id == PRACTICE_CHAIN:
+        chain = "practice, on this computer only, free. Not a backup."
+        steps = ["Next: memsync vault new NAME"]
+    else:
+        chain = f"{config.chain_id}."
+        steps = [
+            "This version stores blobs in folders only, so vaults can be made on a practice chain only. They will move",
+            "to a public chain by export and import, which are still to come.",
+            "Next, to try it out: memsync node, and in another terminal: memsync --home FOLDER init",
+        ]
     app.result(
         {"home": str(app.home.folder), "chain_id": config.chain_id, "registry": config.registry, "owner": config.owner},
         f"Chain: {chain}",
         f"Wallet {config.owner}, in {app.home.wallet}",
         f"Device key in {app.home.device_key}",
         "If this computer is lost and you have no copy of the device key, the memory is gone: keep a copy elsewhere.",
-        "Next: memsync vault new NAME",
+        *steps,
     )
 
 
@@ -108,7 +112,13 @@ def vault() -> None:
 @printing
 def vault_new(app: App, name: str, base_uri: str | None) -> None:
     """Make a vault. Its name is sealed too."""
-    made = app.client().new_vault(name, base_uri)
+    try:
+        made = app.client().new_vault(name, base_uri)
+    except StorageUnavailable as error:
+        if base_uri is None:
+            raise
+        step = "Name a folder that is there, on a practice chain: --base-uri file:///home/ines/blobs/"
+        raise StorageUnavailable(error.cause, step) from None
     app.result(
         {"name": name, "vault": made.vault.place.vault_id, **receipt_data(made.receipt)},
         f'Vault "{name}" is yours. Its name is sealed too. {_gas(app, made.receipt.gas_used)}.',
@@ -166,15 +176,8 @@ def remember(app: App, text: str, name: str | None, tags: tuple[str, ...]) -> No
     \b
     memsync remember "Ines is left-handed." --tag character
     """
-    if text == "-":
-        try:
-            text = sys.stdin.read(MAX_CONTENT_BYTES + 1)
-        except UnicodeDecodeError:
-            raise InvalidMemory("Standard input is not UTF-8 text.", "Convert it first.") from None
-        if len(text) > MAX_CONTENT_BYTES:
-            raise InvalidMemory(f"The memory has more than {MAX_CONTENT_BYTES:,} bytes.", "Split it into several.")
     target = app.client().vault(name)
-    memory = target.remember(text, tags=tags)
+    memory = target.remember(memory_text(text), tags=tags)
     app.result(
         {"id": memory.id, "waiting": target.waiting()},
         f"{target.waiting()} waiting on this computer. Next: memsync sync",
@@ -187,9 +190,10 @@ def remember(app: App, text: str, name: str | None, tags: tuple[str, ...]) -> No
 @vault_option
 @printing
 def edit(app: App, memory_id: str, text: str, name: str | None) -> None:
-    """Replace the text of a memory. ID is the beginning of its id, as `memsync list` shows it."""
+    """Replace the text of a memory. ID is the beginning of its id, as `memsync list` shows it; TEXT may be - for
+    standard input."""
     target = app.client().vault(name)
-    memory = target.edit(memory_id, text)
+    memory = target.edit(memory_id, memory_text(text))
     data = {"id": memory.id, "revision": memory.revision, "waiting": target.waiting()}
     app.result(data, f"Edited {memory.id.hex()[:8]}. {target.waiting()} waiting. Next: memsync sync")
 
@@ -233,14 +237,18 @@ def import_file(app: App, file: Path, name: str | None, dry_run: bool) -> None:
 
 @click.command()
 @vault_option
-@click.option("--keep-private", is_flag=True, help="Keep private readers after a revocation made elsewhere.")
+@click.option(
+    "--keep-private/--drop-private",
+    default=None,
+    help="Whether private readers stay after a revocation made elsewhere.",
+)
 @click.option("--accept-rollback", is_flag=True, help="Accept an older state of the chain than this device has seen.")
 @printing
-def sync(app: App, name: str | None, keep_private: bool, accept_rollback: bool) -> None:
+def sync(app: App, name: str | None, keep_private: bool | None, accept_rollback: bool) -> None:
     """Seal and commit what waits, in one transaction a vault, and take in what other devices committed."""
     client = app.client()
-    found = client.adopt() if name is None else []
-    data, lines = [], [f'Found vault "{vault.label}" on chain.' for vault in found]
+    for vault in client.adopt() if name is None else []:
+        app.line(f'Found vault "{vault.label}" on chain.')
     for target in [client.vault(name)] if name else client.vaults():
         done = target.sync(keep_private=keep_private, accept_rollback=accept_rollback)
         landed = done.landed
@@ -248,19 +256,25 @@ def sync(app: App, name: str | None, keep_private: bool, accept_rollback: bool) 
         if landed:
             gas = _gas(app, landed.receipt.gas_used)
             cost = f"{landed.stored_bytes:,} bytes stored, read back; one transaction, {gas}"
-            lines.append(f"{target.label}: {done.committed} sealed, {cost}.{again}")
+            app.line(f"{target.label}: {done.committed} sealed, {cost}.{again}")
         else:
-            lines.append(f"{target.label}: nothing to commit; version {done.version}.{again}")
+            app.line(f"{target.label}: nothing to commit; version {done.version}.{again}")
         item = {"name": target.label, "committed": done.committed, "already": done.already, "version": done.version}
-        data.append(item | ({"stored_bytes": landed.stored_bytes, **receipt_data(landed.receipt)} if landed else {}))
-    app.result(data, *lines or ["No vault yet. Next: memsync vault new NAME"])
+        sent = {"stored_bytes": landed.stored_bytes, **receipt_data(landed.receipt)} if landed else {}
+        app.done.append(item | sent)
+    app.result(app.done, *([] if app.done else ["No vault yet. Next: memsync vault new NAME"]))
 
 
 @click.command()
 @click.argument("card")
 @vault_option
 @click.option(
-    "--for", "lasting", type=Duration(), default=DEFAULT_GRANT, show_default="90d", help="How long: 90d, 12w, 36h."
+    "--for",
+    "lasting",
+    type=Duration(),
+    default=f"{DEFAULT_GRANT.days}d",
+    show_default=True,
+    help="How long: 90d, 12w, 36h.",
 )
 @click.option("--private", is_flag=True, help="An envelope in the keyring and nothing else: no address on chain.")
 @click.option("--dry-run", is_flag=True, help="Say what would be granted; write nothing.")
@@ -269,10 +283,10 @@ def grant(app: App, card: str, name: str | None, lasting: timedelta, private: bo
     """Lend a vault to the reader of CARD (its text, a file, or -), and print the invitation to give back.
 
     \b
-    memsync grant card.txt --vault novel --for 90d
+    memsync grant card.txt --vault novel --for 90d > invitation.txt
     """
     target = app.client().vault(name)
-    parsed = Card.parse(text_of(card))
+    parsed = Card.parse(text_of(card, InvalidCard))
     who = f"{parsed.name} (key {parsed.key.id.hex()[:16]}, address 0x{parsed.address.hex()})"
     if dry_run:
         data = {"reader": parsed.name, "key_id": parsed.key.id, "address": f"0x{parsed.address.hex()}", "dry_run": True}

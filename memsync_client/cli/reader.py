@@ -8,10 +8,12 @@ from typing import Any
 import click
 
 from ..cards import Invitation
+from ..errors import InvalidInvitation
 from ..memories import Memory
 from ..reader import Reader, card_of, new_reader
 from ..vault import Vault
-from .app import App, counted, day, memory_data, printing, progress_bar, text_of
+from .app import App, counted, day, memory_data, one_entry, printing, progress_bar
+from .given import text_of
 
 _vault = click.option("--vault", "name", metavar="NAME", help="Which vault (not needed where there is one).")
 _as = click.option(
@@ -63,7 +65,7 @@ def recall(app: App, query: str, name: str | None, reader_name: str | None, limi
     hits = _source(app, name, reader_name).recall(query, limit)
     app.result(
         [memory_data(hit.memory) | {"score": round(hit.score, 4)} for hit in hits],
-        *[f"{rank}  {hit.memory.content}      {_origin(hit.memory)}" for rank, hit in enumerate(hits, 1)],
+        *[one_entry(f"{rank}  {hit.memory.content}      {_origin(hit.memory)}") for rank, hit in enumerate(hits, 1)],
         *([] if hits else ["Nothing found. Try other words."]),
     )
 
@@ -81,7 +83,7 @@ def verify(app: App, name: str | None, reader_name: str | None) -> None:
     app.result(
         {field: getattr(report, field) for field in report.__dataclass_fields__},
         f"Verified at block {report.block}: {scope}, version {report.version}, epoch {report.epoch}. "
-        f"{counted(report.memories, 'memory', 'memories')}, {counted(report.packs, 'pack', 'packs')}, "
+        f"{counted(report.memories, 'entry', 'entries')}, {counted(report.packs, 'pack', 'packs')}, "
         f"{counted(report.heads, 'head', 'heads')}, {report.blobs} blobs, "
         f"{report.bytes:,} bytes.{proof}",
     )
@@ -96,8 +98,12 @@ def reader() -> None:
 @click.argument("name")
 @printing
 def reader_new(app: App, name: str) -> None:
-    """Make a key and an address for one vault alone, and print the card to give to its owner."""
-    _show_card(app, str(new_reader(app.home, name, app.new_passphrase())))
+    """Make a key and an address for one vault alone, and print the card to give to its owner.
+
+    \b
+    memsync reader new claude > card.txt
+    """
+    _show_card(app, str(new_reader(app.home, name, lambda: app.new_passphrase("Passphrase for this reader's key"))))
 
 
 @reader.command("card")
@@ -116,7 +122,7 @@ def reader_card(app: App, reader_name: str | None) -> None:
 def reader_join(app: App, invitation: str, reader_name: str | None, blobs: Path | None) -> None:
     """Accept the invitation that the owner's grant printed (its text, a file, or -)."""
     joining = Reader(app.home, reader_name, app.passphrase, rpc=app.rpc, blobs=blobs)
-    standing = joining.join(Invitation.parse(text_of(invitation)))
+    standing = joining.join(Invitation.parse(text_of(invitation, InvalidInvitation)))
     app.result(
         {"reader": joining.name, "version": standing.version, "expires": standing.expires, "block": standing.block},
         f"Joined as {joining.name}: may read until {day(standing.expires)}. Next: memsync recall …",
@@ -128,7 +134,7 @@ def _show_card(app: App, card: str) -> None:
 
 
 def _line(memory: Memory) -> str:
-    return f"{memory.id.hex()[:8]}  {day(memory.created)}  {memory.content}"
+    return one_entry(f"{memory.id.hex()[:8]}  {day(memory.created)}  {memory.content}")
 
 
 def _origin(memory: Memory) -> str:

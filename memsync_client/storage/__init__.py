@@ -31,7 +31,8 @@ def open_storage(base_uri: str) -> Storage:
         return FileStorage(folder_of(base_uri))
     scheme = base_uri.partition(":")[0]
     raise StorageUnavailable(
-        f"This version can't reach blobs on {scheme!r}.", "It reads file: folders; name a copy with --blobs FOLDER."
+        f"This version can't reach blobs on {scheme!r}.",
+        "It reads folders only (file:). A reader may join with --blobs FOLDER.",
     )
 
 

@@ -3,48 +3,51 @@ for."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 
-from ..errors import BlobMissing, MemSyncError, Tampered
+from ..errors import MemSyncError, Tampered
 from ..files import make_dir
 from ..sealing import MAX_BLOB, sha256
 from . import Storage
 from .file import FileStorage
 
+_NAME = re.compile("[0-9a-f]{64}")
+
 
 class Blobs:
-    """``host`` is where the vault's blobs are for everyone; ``copies`` a local folder, or None to keep none."""
+    """``host`` is where the vault's blobs are for everyone; ``copies`` a local folder, or None to keep none.
+    ``first`` is a host to read from before that one."""
 
-    def __init__(self, host: Storage, copies: Path | None = None) -> None:
+    def __init__(self, host: Storage, copies: Path | None = None, first: Storage | None = None) -> None:
         self.host = host
+        self._first = first
         self._copies = FileStorage(copies) if copies else None
 
     def fetch(self, blob_hash: bytes, what: str) -> bytes:
-        """The bytes with that hash, from the local copy or the host. Raises Tampered or BlobMissing naming the blob."""
-        if self._copies:
-            try:
-                data = self._copies.get(blob_hash, MAX_BLOB)
-                if sha256(data) == blob_hash:
-                    return data
-            except MemSyncError:
-                pass  # a copy that is gone or unreadable: the host has it
+        """The bytes with that hash, from the local copy or a host. Raises Tampered or BlobMissing naming the blob."""
+        for storage in (self._copies, self._first):
+            if storage:
+                with suppress(MemSyncError):  # gone, unreadable or changed: the host has it
+                    data = storage.get(blob_hash, MAX_BLOB)
+                    if sha256(data) == blob_hash:
+                        return data
         data = self.fetch_from_host(blob_hash, what)
         if self._copies:
-            try:
+            with suppress(MemSyncError):  # reading goes on without a copy, on a full disk too
                 make_dir(self._copies.folder)
                 self._copies.put([data])
-            except MemSyncError:
-                pass  # reading goes on without a copy, on a full disk too
         return data
 
     def fetch_from_host(self, blob_hash: bytes, what: str) -> bytes:
         """The same, past the local copy."""
-        data = self.host.get(blob_hash, MAX_BLOB)
+        data = (self._first or self.host).get(blob_hash, MAX_BLOB)
         if sha256(data) != blob_hash:
             raise Tampered(
                 f"Blob {blob_hash.hex()} ({what}) is not what the chain vouches for: its bytes were changed.",
-                "Bring it back from a copy, or name a folder that has it with --blobs.",
+                "Bring it back from a copy. A reader may join again with --blobs FOLDER.",
             )
         return data
 
@@ -54,23 +57,32 @@ class Blobs:
             make_dir(self._copies.folder)
             self._copies.put(blobs)
         for blob_hash in self.host.put(blobs):
-            self.fetch_from_host(blob_hash, "read back")
+            if sha256(self.host.get(blob_hash, MAX_BLOB)) != blob_hash:
+                raise Tampered(
+                    f"Blob {blob_hash.hex()} does not come back from its host as it was stored.", "Try again."
+                )
 
     def discard(self, hashes: Iterable[bytes]) -> None:
-        """Deletes blobs that nothing on chain will ever name, where the host allows it."""
+        """Deletes from the host what the chain will never name, where the host allows it. Local copies stay."""
         for blob_hash in hashes:
-            for storage in (self.host, self._copies):
-                try:
-                    if storage:
-                        storage.delete(blob_hash)
-                except (MemSyncError, BlobMissing):
-                    pass  # an orphan is only waste
+            with suppress(MemSyncError):  # an orphan is only waste
+                self.host.delete(blob_hash)
+
+    def copies(self) -> Iterator[bytes]:
+        """The local copies, whatever they are of."""
+        for path in self._copy_paths():
+            with suppress(OSError):
+                yield path.read_bytes()
 
     def keep_only(self, living: Iterable[bytes]) -> None:
         """Drops local copies of blobs that the vault no longer names."""
-        if not self._copies or not self._copies.folder.is_dir():
-            return
         names = {blob_hash.hex() for blob_hash in living}
-        for path in self._copies.folder.iterdir():
+        for path in self._copy_paths():
             if path.name not in names:
-                path.unlink(missing_ok=True)
+                with suppress(OSError):  # a copy too many is only waste
+                    path.unlink()
+
+    def _copy_paths(self) -> list[Path]:
+        if not self._copies or not self._copies.folder.is_dir():
+            return []
+        return [path for path in self._copies.folder.iterdir() if _NAME.fullmatch(path.name)]

@@ -14,9 +14,13 @@ from ..sealing import sha256
 
 def folder_of(base_uri: str) -> Path:
     """The folder of a ``file:///…/`` base URI."""
-    parts = urlsplit(base_uri)
-    path = unquote(parts.path)
-    if parts.scheme != "file" or parts.netloc or not path.startswith("/") or not path.endswith("/"):
+    try:
+        parts = urlsplit(base_uri)
+        path = unquote(parts.path, errors="strict")
+    except ValueError:
+        parts, path = urlsplit(""), ""
+    more = parts.netloc or parts.query or parts.fragment or "\0" in path
+    if parts.scheme != "file" or more or not path.startswith("/") or not path.endswith("/"):
         raise StorageUnavailable(f"{base_uri!r} is not a folder's URI.", "It looks like file:///home/ines/blobs/ .")
     return Path(path)
 
@@ -41,12 +45,12 @@ class FileStorage:
         """See Storage.get."""
         try:
             with open(self._path(blob_hash), "rb", opener=_no_device) as file:
-                data = file.read(limit + 1)
+                data = file.read(limit + 1) or b""  # None of a pipe that has nothing yet
         except FileNotFoundError:
             self._must_exist()
             raise BlobMissing(
                 f"Blob {blob_hash.hex()} is not in {self.folder}.",
-                "Restore the folder from a copy, or name one with --blobs.",
+                "Bring it back from a copy of the folder. A reader may join again with --blobs FOLDER.",
             ) from None
         except OSError as error:
             raise storage_error(error, self._path(blob_hash)) from None
@@ -70,7 +74,7 @@ class FileStorage:
         if not self.folder.is_dir():
             raise StorageUnavailable(
                 f"The blob folder {self.folder} is gone.",
-                "Bring it back (a disk not mounted?), or name a copy with --blobs.",
+                "Bring it back (a disk not mounted?). A reader may join again with --blobs FOLDER.",
             )
 
 

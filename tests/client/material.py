@@ -49,12 +49,12 @@ def roster(*holders: Holder) -> Roster:
     return Roster("the novel", IMPORT_KEY, holders)
 
 
-def rings(*epochs: tuple[int, Roster], keep_history: bool = True) -> Iterator[tuple[bytes, OwnerKeys]]:
+def rings(*epochs: tuple[int, Roster]) -> Iterator[tuple[bytes, OwnerKeys]]:
     """The keyrings of one vault, each following the one before it, with the owner's keys; "laptop" makes them all."""
     before: Keyring | None = None
     for epoch, holders in epochs:
         keys = OwnerKeys.new(epoch)
-        blob = seal_keyring(PLACE, keys, holders, before, keep_history=keep_history)
+        blob = seal_keyring(PLACE, keys, holders, before)
         before = open_keyring(PLACE, epoch, blob, holder("laptop").xwing)
         yield blob, keys
 

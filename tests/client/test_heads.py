@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from memsync_client import canonical
-from memsync_client.errors import Tampered
+from memsync_client.errors import AccessEnded, Tampered
 from memsync_client.heads import BASE_EVERY, FIRST, Head, HeadRef, PackRef, open_head, seal_head
 from memsync_client.keyring import OwnerKeys
 from memsync_client.memory_log import Frontier
@@ -243,6 +243,13 @@ def test_next__over_100_commits__head_and_base_name_all_packs_in_order() -> None
             assert (under.base, under.version) == (None, version - head.age)
             assert list(under.packs + head.packs) == everything
     assert len(everything) > 100
+
+
+def test_next__without_the_base_that_it_builds_on__access_ended() -> None:
+    """A key that does not open the base must not commit: the next base would leave out what that one names."""
+    for head in (HEAD, replace(HEAD, age=BASE_EVERY - 1)):
+        with pytest.raises(AccessEnded):
+            head.next(HeadRef(secret("own"), 3), None, 10, (pack(4),), Frontier())
 
 
 def test_seal__of_fifteen_commits_of_one_memory__each_is_the_smallest_blob() -> None:

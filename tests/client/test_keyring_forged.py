@@ -14,7 +14,7 @@ from memsync_client.errors import AccessEnded, ForeignKeyring, Tampered
 from memsync_client.heads import FIRST, open_head, seal_head
 from memsync_client.keyring import ENVELOPE_BYTES, Keyring, OwnerKeys, follows, open_keyring, seal_keyring
 from memsync_client.keys import envelope_info
-from memsync_client.sealing import SIGNATURE_BYTES, derive, seal, sealed_size, sha256, sign, unseal
+from memsync_client.sealing import SIGNATURE_BYTES, derive, seal, seal_raw, sealed_size, sha256, sign, unseal
 from tests.client.material import PLACE, device, flipped, holder, reader, rings, roster, secret
 
 SLOTS = 16
@@ -86,7 +86,7 @@ def test_reader__makes_a_whole_keyring_of_the_epoch_with_its_secret__foreign() -
     for name in ("laptop", "phone", "claude"):
         ring = opened(blob, name)
         with pytest.raises(ForeignKeyring):
-            follows(ring, KEYS)
+            follows(ring, KEYS.anchor)
 
 
 @pytest.mark.parametrize("epoch", [EPOCH, EPOCH + 1])
@@ -201,6 +201,25 @@ def with_envelope(name: str, change: Callable[[bytes], bytes]) -> bytes:
     envelope = public.enclose(envelope_info(PLACE, EPOCH, public.id), change(plain))
     front = BLOB[: slot * ENVELOPE_BYTES] + envelope + BLOB[(slot + 1) * ENVELOPE_BYTES : FRONT]
     return with_trailer(trailer_of(BLOB) | {"envelopes": sha256(front)}, KEYS.writer_key, front)
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [secret("other") + ONE.writer_public, ONE.secret + secret("other"), ONE.secret, TWO.secret + TWO.writer_public],
+    ids=["other secret", "other writer key", "no writer key", "keys of another epoch"],
+)
+def test_device__links_other_keys_than_the_succession_names__tampered(keys: bytes) -> None:
+    history = plain_of("claude")[1][81:113]
+    context = PLACE.context("link", EPOCH) + (1).to_bytes(4, "big")
+
+    def linked(link: bytes) -> bytes:
+        sealed = seal_raw(derive(history, "history/link"), context, link)
+        return with_trailer(trailer_of(BLOB) | {"links": [[1, sealed], LINKS[1]]}, KEYS.writer_key)
+
+    assert list(opened(linked(ONE.secret + ONE.writer_public), "claude").links) == [1, 2]
+    for name in ("laptop", "claude"):
+        with pytest.raises(Tampered, match="link is not what its succession names"):
+            opened(linked(keys), name)
 
 
 def put(position: int, data: bytes) -> Callable[[bytes], bytes]:

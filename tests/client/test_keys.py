@@ -136,6 +136,12 @@ class _OtherHash:
     [
         ("_KNOWN_KEY_ID", "00" * 32),
         ("_KNOWN_DERIVED", "00" * 32),
+        ("_KNOWN_SIGNED", "00" * 32),
+        ("_KNOWN_SEALED", bytes(77)),
+        ("_KNOWN_SEALED", b""),
+        ("Ed25519PrivateKey", _Raising()),
+        ("sign", lambda key, context, body: key.sign(body)),
+        ("unseal_raw", lambda key, context, blob, what: bytearray(b"prob3")),
         ("derive", lambda key, label: hashlib.sha512(label.encode() + key).digest()[:32]),
         ("sha256", lambda data: hashlib.sha3_256(data).digest()),
         ("hashlib", _OtherHash),

@@ -13,8 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from memsync_client import canonical
+from memsync_client.committing import Batch
 from memsync_client.errors import Tampered
-from memsync_client.memories import MAX_CONTENT_BYTES, MAX_FIELD_BYTES, MAX_TAGS, Memory, Source, to_record
+from memsync_client.keyring import OwnerKeys
+from memsync_client.memories import MAX_CONTENT_BYTES, MAX_FIELD_BYTES, MAX_TAGS, Memory, Source, new, to_record
 from memsync_client.packs import Entry, entries, open_pack, seal_pack, split
 from memsync_client.sealing import MAX_BLOB, derive, max_body, seal, sealed_size
 from tests.client.material import OTHER_PLACES, PLACE, flipped, memory, secret
@@ -29,7 +31,7 @@ TIMES = st.datetimes(datetime(1700, 1, 1), datetime(2300, 1, 1), timezones=st.ju
 MEMORIES = st.builds(
     Memory,
     st.binary(min_size=16, max_size=16),
-    TEXT.filter(str.strip),
+    TEXT.map("x".__add__),
     st.none() | TIMES,
     st.none() | st.builds(Source, TEXT, NAMES, NAMES),
     NAMES,
@@ -185,3 +187,14 @@ def test_open__of_arbitrary_bodies_under_the_right_key__gives_entries_or_tampere
     except Tampered:
         return
     assert canonical.encode([[entry.salt, entry.record] for entry in found]) == body
+
+
+def test_batch__keys_drawn_anew_after_a_lost_race__packs_open_under_those_that_are_used() -> None:
+    """Two keyrings of one epoch were made, and the first was never committed: its secret opens nothing that counts."""
+    batch = Batch(entries([new("Ines is left-handed.")]))
+    lost, used = OwnerKeys.new(2), OwnerKeys.new(2)
+    ((unused, _),) = batch.packs(PLACE, lost)
+    ((_, blob),) = batch.packs(PLACE, used)
+    assert batch.packs(PLACE, used)[0][1] is blob
+    assert [entry.memory for entry in open_pack(PLACE, 2, used.secret, blob)] == [batch.entries[0].memory]
+    assert batch.stale(used) == [unused.hash]

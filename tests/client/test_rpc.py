@@ -22,7 +22,7 @@ def test_connect__closed_port__node_unreachable_without_the_url_secret():
     with pytest.raises(NodeUnreachable) as refused:
         Registry.connect(f"http://user:word@127.0.0.1:{free_port()}/v3/api-key")
     assert "can't be reached" in str(refused.value)
-    assert refused.value.next_step
+    assert "memsync node" in refused.value.next_step
     assert not any(secret in str(refused.value) for secret in ("api-key", "word"))
 
 
@@ -124,6 +124,64 @@ def test_connect__redirected__does_not_follow(chain: Chain):
 
     with serving(elsewhere) as url, pytest.raises(NodeUnreachable):
         Registry.connect(url)
+
+
+@pytest.fixture
+def proxied(monkeypatch, tmp_path):
+    """An environment that names a proxy for all hosts, and passwords for them; what the proxy is asked."""
+    asked = []
+
+    def answer(handler, body):
+        asked.append((handler.path, handler.headers["Authorization"]))
+        reply(handler, json.dumps({"jsonrpc": "2.0", "id": json.loads(body)["id"], "result": "0x7"}).encode())
+
+    passwords = tmp_path / "netrc"
+    passwords.write_text("machine 127.0.0.1 login a password b\nmachine node.example login a password b\n")
+    passwords.chmod(0o600)
+    for name in ("NO_PROXY", "no_proxy", "HTTP_PROXY", "ALL_PROXY", "all_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("NETRC", str(passwords))
+    with serving(answer) as url:
+        monkeypatch.setenv("http_proxy", url)
+        yield asked
+
+
+def test_request__node_on_this_computer__past_proxies_and_without_their_passwords(proxied):
+    seen = []
+
+    def answer(handler, body):
+        seen.append((handler.path, handler.headers["Authorization"]))
+        reply(handler, json.dumps({"jsonrpc": "2.0", "id": json.loads(body)["id"], "result": "0x1"}).encode())
+
+    with serving(answer) as url:
+        port = url.rpartition(":")[2]
+        for host in ("127.0.0.1", "localhost"):
+            assert Node(f"http://{host}:{port}/path").web3.eth.chain_id == 1
+        assert Node(f"http://user:word@127.0.0.1:{port}").web3.eth.chain_id == 1
+    assert proxied == []
+    assert seen == [("/path", None)] * 2 + [("/", "Basic dXNlcjp3b3Jk")]  # what stands in the URL is sent
+
+
+def test_request__node_elsewhere__by_the_proxy_and_without_netrc(proxied):
+    assert Node("http://node.example/path").web3.eth.chain_id == 7
+    assert Node("http://user:word@node.example").web3.eth.chain_id == 7
+    assert proxied == [("http://node.example/path", None), ("http://node.example/", "Basic dXNlcjp3b3Jk")]
+
+
+@pytest.mark.parametrize(
+    ("host", "here"),
+    [
+        ("127.0.0.1", True),
+        ("127.9.9.9", True),
+        ("::1", True),
+        ("localhost", True),
+        ("localhost.example", False),
+        ("10.0.0.1", False),
+        ("0x7f.1", False),
+    ],
+)
+def test_is_loopback__by_name_or_address(host, here):
+    assert rpc.is_loopback(host) is here
 
 
 def test_refusal__terminal_codes_in_the_message__only_printable_text():

@@ -38,6 +38,7 @@ from memsync_client.errors import (
     WrongPassphrase,
 )
 from memsync_client.home import Home
+from memsync_client.keys import Anchor
 from memsync_client.practice import start_node
 from memsync_client.reader import new_reader
 from memsync_client.rpc import Node
@@ -151,6 +152,14 @@ def test_remember__huge__is_refused(unchanged: Owner) -> None:
     refused(done, InvalidMemory, "65,536 bytes", "Split it")
 
 
+def test_edit__from_standard_input__is_read_like_a_memory(unchanged: Owner) -> None:
+    (memory,) = unchanged.machine.data("list", "--limit", "1")
+    done = unchanged.machine.quick("edit", memory["id"], "-", stdin=memory["content"] + "\n")
+    refused(done, InvalidRequest, "says just that already")
+    done = unchanged.machine.quick("edit", memory["id"], "-", stdin="x" * 65_537)
+    refused(done, InvalidMemory, "65,536 bytes", "Split it")
+
+
 def test_remember__endless_input__is_refused_in_bounded_memory(unchanged: Owner) -> None:
     """A person pipes the wrong file: it ends soon, and in little memory."""
     command = 'ulimit -v 2000000; exec timeout 30 "$@" remember - < /dev/zero'
@@ -190,8 +199,11 @@ def test_grant__card_with_a_wrong_checksum__is_refused(unchanged: Owner, tmp_pat
     card = str(new_reader(Home(tmp_path / "tool"), "claude", PASSPHRASE))
     for damaged in (card[:-1] + ("0" if card[-1] != "0" else "1"), card[:300] + "AAAA" + card[304:], card[:-40]):
         refused(unchanged.machine.quick("grant", damaged), InvalidCard, "checksum", "Copy the whole card again")
-    for other in ("not a card", "x" * 5_000, str(tmp_path)):
+    for other in ("not a card", "x" * 5_000):
         refused(unchanged.machine.quick("grant", other), InvalidCard, "This is not a card")
+    missing = str(tmp_path / "card.txt")
+    refused(unchanged.machine.quick("grant", missing), InvalidCard, f"There is no file {missing}")
+    refused(unchanged.machine.quick("grant", str(tmp_path)), InvalidCard, f"{tmp_path} can't be read")
 
 
 def test_join__damaged_invitation__is_refused(tmp_path: Path) -> None:
@@ -288,6 +300,18 @@ def test_interrupt__while_a_node_keeps_silent__ends_with_130(unchanged: Owner) -
     assert err.strip() == "interrupted; nothing is lost"
 
 
+def test_interrupt__in_json__is_the_one_object(unchanged: Owner) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        rpc = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        process = unchanged.machine.start("--rpc", rpc, "vault", "show", "--json")
+        connection, _ = silent.accept()
+        with connection:
+            process.send_signal(signal.SIGINT)
+            out, err = process.communicate(timeout=SECONDS)
+    assert process.returncode == 130
+    assert Done(130, out, err).answer["error"]["name"] == "Interrupted"
+
+
 # The node ------------------------------------------------------------------------------------------------------------
 
 
@@ -295,7 +319,7 @@ def test_interrupt__while_a_node_keeps_silent__ends_with_130(unchanged: Owner) -
 def test_node__down__is_named(unchanged: Owner, words: tuple[str, ...]) -> None:
     port = free_port()
     done = unchanged.machine.quick("--rpc", f"http://127.0.0.1:{port}", *words)
-    refused(done, NodeUnreachable, f"127.0.0.1:{port}")
+    refused(done, NodeUnreachable, f"127.0.0.1:{port}", "memsync node")
 
 
 def test_node__down__memories_are_kept_and_status_says_what_to_do(unchanged: Owner) -> None:
@@ -342,6 +366,38 @@ def test_registry__another_contract__is_refused(unchanged: Owner, tmp_path: Path
     refused(done, NoRegistry, "not this version's MemoryRegistry")
 
 
+def test_new_vault__host_that_this_version_cannot_use__names_the_option_there_is(kept: Owner, tmp_path: Path) -> None:
+    for base in ("https://blobs.example/", f"{tmp_path.as_uri()}/none/"):
+        done = kept.machine.quick("vault", "new", "elsewhere", "--base-uri", base)
+        refused(done, StorageUnavailable, "--base-uri file:///")
+        assert "--blobs" not in done.err
+
+
+def test_init__on_another_chain__says_what_this_version_can_not_do_there(tmp_path: Path) -> None:
+    machine = new_machine(tmp_path / "new")
+    with other_chain() as rpc:
+        done = machine.quick("init", "--rpc", rpc)
+    assert done.code == 0, done.err
+    assert "vaults can be made on a practice chain only" in done.out
+    assert "export and import" in done.out
+    assert "memsync vault new" not in done.out
+
+
+def test_sync__of_two_vaults__what_was_done_is_told_when_the_second_fails(owner: Owner, tmp_path: Path) -> None:
+    machine = new_machine(tmp_path / "machine")
+    client = new_owner(machine.folder, owner.chain.rpc_url)
+    for name in ("a", "b"):
+        new_vault(client, name, tmp_path / name).remember(f"waits in {name}")
+    (tmp_path / "b").rename(tmp_path / "away")
+    told = machine.quick("sync", "--json")
+    plain = machine.quick("sync")
+    error = json.loads(told.out)["error"]
+    assert (told.code, error["name"]) == (StorageUnavailable.exit_code, "StorageUnavailable")
+    assert [(item["name"], item["committed"]) for item in error["done"]] == [("a", 1)]
+    assert plain.code == StorageUnavailable.exit_code
+    assert plain.out.startswith("a: nothing to commit")
+
+
 # The disk ------------------------------------------------------------------------------------------------------------
 
 
@@ -360,7 +416,9 @@ def test_blob_folder__gone__a_reader_is_told(kept: Owner, tmp_path: Path) -> Non
     """Without a copy of its own, and joining for the first time."""
     machine = new_machine(tmp_path / "tool")
     machine.data("reader", "new", "claude")
-    invitation = Invitation(kept.client.vault().place, kept.chain.rpc_url, (kept.blobs.as_uri() + "/",))
+    invitation = Invitation(
+        kept.client.vault().place, kept.chain.rpc_url, (kept.blobs.as_uri() + "/",), Anchor(1, bytes(32), bytes(32))
+    )
     away = kept.blobs.rename(kept.blobs.with_name("away"))
     try:
         done = machine.quick("reader", "join", str(invitation))

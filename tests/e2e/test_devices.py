@@ -154,7 +154,8 @@ def test_revoke__on_another_device__is_followed(both: tuple[Vault, Vault]) -> No
     for turn, (rotating, following) in enumerate((both, both[::-1])):
         registry = rotating._session.registry
         call = registry.rotate(rotating.place.vault_id)
-        rotating._committer(rotating.record()).transact(call)
+        prepared = registry.prepare(call, rotating._session.wallet.address)
+        rotating._committer(rotating.record()).transact(call, prepared)
         rotating.remember(f"sealed under new keys {turn}")
         rotating.sync()
         following.remember(f"and after them {turn}")

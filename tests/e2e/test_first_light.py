@@ -106,6 +106,11 @@ def lend(owner: Machine, tool: Machine, stranger: Machine) -> None:
 
     joined = tool.data("reader", "join", granted["invitation"])
     assert (joined["reader"], joined["expires"]) == ("claude", granted["expires"])
+    shown, printed = tool.home / "card.txt", tool.home / "invitation.txt"  # as the README has it: whole outputs
+    shown.write_text(tool.run("reader", "card").out)
+    printed.write_text(owner.run("grant", str(shown), "--for", "13w").out)
+    assert "Give the reader this invitation" in printed.read_text()
+    assert tool.data("reader", "join", str(printed))["expires"] > granted["expires"]
     for question, evidence in questions():
         assert evidence & set(contents(tool.data("recall", question))), question
     assert len(tool.data("list")) == 56
@@ -137,6 +142,7 @@ def take_back(owner: Machine, tool: Machine) -> None:
     report = owner.data("verify")
     assert (report["memories"], report["whole"], report["epoch"]) == (58, True, 2)
     assert report["proven"] in range(58)
+    assert " 58 entries, " in owner.run("verify").out
 
 
 def bring_back(owner: Machine, restored: Machine, rpc: str) -> None:

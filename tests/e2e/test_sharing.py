@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from memsync_client.client import Client
 from memsync_client.errors import (
     AccessEnded,
     InsufficientFunds,
@@ -25,20 +24,6 @@ from memsync_client.reader import Reader, card_of, new_reader
 from memsync_client.vault import Vault
 from tests.e2e.machines import PASSPHRASE, grant, new_owner, new_vault, texts
 from tests.nodes import Chain, running_chain, transact
-
-
-@pytest.fixture(scope="module")
-def owner(chain: Chain, tmp_path_factory: pytest.TempPathFactory) -> Client:
-    return new_owner(tmp_path_factory.mktemp("sharing") / "owner", chain.rpc_url)
-
-
-@pytest.fixture
-def vault(owner: Client, tmp_path: Path) -> Vault:
-    """With one memory committed."""
-    made = new_vault(owner, tmp_path.name, tmp_path / "blobs")
-    made.remember("first")
-    made.sync()
-    return made
 
 
 def lock_from_elsewhere(vault: Vault) -> None:
@@ -162,12 +147,12 @@ def test_rollback__node_that_shows_an_older_state__is_refused(tmp_path: Path) ->
         assert chain.node.request("evm_revert", snapshot)
 
         vault.remember("third")
-        for look in (reader.memories, reader.verify, vault.memories, vault.sync, vault.verify):
+        for look in (reader.memories, reader.verify, vault.memories, vault.verify, vault.grants):
             with pytest.raises(Rollback, match="version 3 of the vault; this device has seen version 4"):
                 look()
         assert vault.waiting() == 1
-        vault.sync(accept_rollback=True)
-        assert texts(vault) == ["first", "second", "third"]  # from this device's own copies
+        vault.sync()  # a practice chain gets again what it lost, from this device's own copies
+        assert texts(vault) == ["first", "second", "third"]
         assert vault.verify().whole
         with pytest.raises(Rollback, match="another head"):
             reader.memories()
@@ -201,7 +186,7 @@ def test_revoke__from_a_wallet_screen__next_sync_leaves_the_reader_out(vault: Va
         public.reader.memories()
 
     vault.remember("second")
-    with pytest.raises(InvalidRequest, match="may the private reader 'private' stay") as refused:
+    with pytest.raises(InvalidRequest, match="may private readers such as 'private' stay") as refused:
         vault.sync()
     assert "--keep-private" in refused.value.next_step
     assert vault.waiting() == 1
@@ -217,7 +202,7 @@ def test_bump_from_elsewhere__after_a_grant__is_not_taken_for_ours(vault: Vault,
     vault.revoke("public")
     assert [line.name for line in vault.grants()] == ["private"]
     lock_from_elsewhere(vault)
-    with pytest.raises(InvalidRequest, match="may the private reader"):
+    with pytest.raises(InvalidRequest, match="may private readers"):
         vault.sync()
 
 

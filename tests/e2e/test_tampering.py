@@ -49,6 +49,7 @@ def world(chain: Chain, tmp_path_factory: pytest.TempPathFactory) -> World:
     vault.revoke(leaving)
     vault.remember("third")
     vault.sync()
+    reader.memories()  # so that it needs no more heads to see that this is the vault it has known
     return World(owner, vault, reader, folder / "blobs")
 
 

@@ -1,0 +1,362 @@
+"""A home: its files give back what was written or say that they are damaged, and one process at a time writes."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import pytest
+
+from memsync_client.errors import HomeBusy, HomeDamaged, NotInitialised, StorageUnavailable, UnknownVault
+from memsync_client.home import (
+    Config,
+    Home,
+    Joined,
+    SealedFile,
+    read_joined,
+    read_seen,
+    write_joined,
+    write_seen,
+)
+from memsync_client.keyring import EpochKeys
+from memsync_client.reading import Seen
+from tests.client.material import OTHER_PLACES, PLACE, flipped, holder, secret
+
+ADDRESS = "0x" + "a1" * 20
+CONFIG = Config(31_337, "http://127.0.0.1:8545", ADDRESS, "0x" + "b2" * 20)
+JOINED = Joined(31_337, "http://127.0.0.1:8545", ADDRESS, "c3" * 32, None, public=True)
+NO_JSON = [b"", b"{", b"\xff\xfe", b"null", b"[]", b"7", b'"text"', b"[" * 100_000, b"\x00", b"{}"]
+NOVEL, DIARY = secret("novel"), secret("diary")
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Home:
+    return Home(tmp_path / "home")
+
+
+# Where it is ----------------------------------------------------------------------------------------------------------
+
+
+def test_default__the_environments_word_else_the_users_data_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MEMSYNC_HOME", "/srv/memsync")
+    assert Home.default() == Path("/srv/memsync")
+    monkeypatch.setenv("MEMSYNC_HOME", "")
+    assert Home.default().name == "memsync"
+    monkeypatch.delenv("MEMSYNC_HOME")
+    assert Home.default().is_absolute()
+    assert Home.default().name == "memsync"
+
+
+def test_home__makes_nothing_before_something_is_written(home: Home) -> None:
+    assert not home.initialised
+    assert (home.labels(), home.readers()) == ({}, [])
+    assert home.vault_folder(NOVEL) == home.folder / "vaults" / NOVEL.hex()
+    with pytest.raises(NotInitialised) as caught:
+        home.config()
+    assert str(home.folder) in caught.value.cause
+    assert "memsync init" in caught.value.next_step
+    assert not home.folder.exists()
+
+
+def test_readers__folders_by_name_in_order(home: Home) -> None:
+    for name in ("notes", "claude"):
+        home.reader_folder(name).mkdir(parents=True)
+    (home.folder / "readers" / "file").write_bytes(b"")
+    assert home.readers() == ["claude", "notes"]
+
+
+# Its configuration ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("config", [CONFIG, replace(CONFIG, confirmations=12, blobs="/srv/blobs ✓")])
+def test_config__is_given_back_and_ends_init(home: Home, config: Config) -> None:
+    home.write_config(config)
+    assert home.initialised
+    assert Home(home.folder).config() == config
+    assert home.folder.stat().st_mode & 0o777 == 0o700
+    assert (home.folder / "config.json").stat().st_mode & 0o777 == 0o600
+    home.write_config(replace(config, rpc="http://127.0.0.1:9000"))
+    assert home.config().rpc == "http://127.0.0.1:9000"
+
+
+def test_abandon__takes_back_config_and_labels_and_nothing_else(home: Home) -> None:
+    home.write_config(CONFIG)
+    home.label("novel", NOVEL)
+    home.device_key.write_bytes(b"sealed")
+    for _ in range(2):
+        home.abandon()
+        assert not home.initialised
+        assert home.labels() == {}
+        assert home.device_key.read_bytes() == b"sealed"
+
+
+def changed(value: Config | Joined, **changes: object) -> bytes:
+    return json.dumps(asdict(value) | changes).encode()
+
+
+def without(value: Config | Joined, name: str) -> bytes:
+    return json.dumps({key: item for key, item in asdict(value).items() if key != name}).encode()
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        *NO_JSON,
+        changed(CONFIG, format=2),
+        changed(CONFIG, format=0),
+        changed(CONFIG, format=None),
+        changed(CONFIG, format="1"),
+        changed(CONFIG, more=1),
+        without(CONFIG, "format"),
+        without(CONFIG, "rpc"),
+    ],
+    ids=lambda data: str(data)[:60],
+)
+def test_config__damaged_or_of_a_newer_version__home_damaged(home: Home, data: bytes) -> None:
+    home.write_config(CONFIG)
+    (home.folder / "config.json").write_bytes(data)
+    with pytest.raises(HomeDamaged, match=r"config\.json") as caught:
+        home.config()
+    assert caught.value.next_step
+    assert home.initialised
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        *({"chain_id": "31337"}, {"chain_id": 1.5}, {"chain_id": True}, {"chain_id": None}, {"rpc": 8545}),
+        *({"rpc": None}, {"registry": None}, {"owner": 5}, {"confirmations": "0"}, {"blobs": 1}, {"format": True}),
+    ],
+    ids=str,
+)
+def test_config__field_of_another_type__home_damaged(home: Home, change: dict[str, object]) -> None:
+    home.write_config(CONFIG)
+    (home.folder / "config.json").write_bytes(changed(CONFIG, **change))
+    with pytest.raises(HomeDamaged, match=r"config\.json"):
+        home.config()
+
+
+def test_config__is_a_folder__storage_unavailable(home: Home) -> None:
+    (home.folder / "config.json").mkdir(parents=True)
+    with pytest.raises(StorageUnavailable):
+        home.config()
+
+
+# A reader's invitation ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("joined", [JOINED, replace(JOINED, blobs="/srv/blobs", public=False)])
+def test_joined__is_given_back(tmp_path: Path, joined: Joined) -> None:
+    write_joined(tmp_path, joined)
+    assert read_joined(tmp_path) == joined
+
+
+def test_joined__before_it_joins__not_initialised_naming_the_reader(home: Home) -> None:
+    with pytest.raises(NotInitialised, match="'claude'"):
+        read_joined(home.reader_folder("claude"))
+
+
+@pytest.mark.parametrize(
+    "data",
+    [*NO_JSON, changed(JOINED, format=2), changed(JOINED, more=1), without(JOINED, "public"), changed(CONFIG)],
+    ids=lambda data: str(data)[:60],
+)
+def test_joined__damaged_or_of_a_newer_version__home_damaged(tmp_path: Path, data: bytes) -> None:
+    (tmp_path / "joined.json").write_bytes(data)
+    with pytest.raises(HomeDamaged, match=r"joined\.json"):
+        read_joined(tmp_path)
+
+
+@pytest.mark.parametrize("change", [{"vault": 5}, {"public": "yes"}, {"chain_id": "31337"}, {"rpc": None}], ids=str)
+def test_joined__field_of_another_type__home_damaged(tmp_path: Path, change: dict[str, object]) -> None:
+    (tmp_path / "joined.json").write_bytes(changed(JOINED, **change))
+    with pytest.raises(HomeDamaged, match=r"joined\.json"):
+        read_joined(tmp_path)
+
+
+# Labels of vaults -----------------------------------------------------------------------------------------------------
+
+
+def test_labels__are_given_back_and_a_label_may_move(home: Home) -> None:
+    home.folder.mkdir()
+    home.label("novel", NOVEL)
+    home.label("Grüße ✓", DIARY)
+    assert Home(home.folder).labels() == {"novel": NOVEL, "Grüße ✓": DIARY}
+    home.label("novel", DIARY)
+    assert home.labels() == {"novel": DIARY, "Grüße ✓": DIARY}
+
+
+@pytest.mark.parametrize(
+    "data",
+    [data for data in NO_JSON if data != b"{}"]
+    + [b'{"novel": 5}', b'{"novel": null}', b'{"novel": "xy"}', b'{"novel": "abc"}', b'{"novel": {}}', b'["novel"]'],
+    ids=lambda data: str(data)[:60],
+)
+def test_labels__damaged__home_damaged_and_not_overwritten(home: Home, data: bytes) -> None:
+    home.folder.mkdir()
+    file = home.folder / "vaults.json"
+    file.write_bytes(data)
+    for call in (home.labels, lambda: home.resolve(None), lambda: home.label("diary", DIARY)):
+        with pytest.raises(HomeDamaged, match=r"vaults\.json"):
+            call()
+    assert file.read_bytes() == data
+
+
+@pytest.mark.parametrize("vault_id", ["", "c3" * 31, "c3" * 33])
+def test_labels__id_of_another_length__home_damaged(home: Home, vault_id: str) -> None:
+    home.folder.mkdir()
+    (home.folder / "vaults.json").write_text(json.dumps({"novel": vault_id}))
+    with pytest.raises(HomeDamaged, match=r"vaults\.json"):
+        home.labels()
+
+
+def test_labels__is_a_folder__an_error_of_ours(home: Home) -> None:
+    (home.folder / "vaults.json").mkdir(parents=True)
+    with pytest.raises((StorageUnavailable, HomeDamaged), match=r"vaults\.json"):
+        home.labels()
+
+
+def test_resolve__by_name_or_the_only_one(home: Home) -> None:
+    home.folder.mkdir()
+    home.label("novel", NOVEL)
+    assert home.resolve(None) == home.resolve("novel") == ("novel", NOVEL)
+    home.label("diary", DIARY)
+    assert home.resolve("diary") == ("diary", DIARY)
+    with pytest.raises(UnknownVault, match="There are 2 vaults: diary, novel") as caught:
+        home.resolve(None)
+    assert "--vault" in caught.value.next_step
+    for name in ("Novel", "", "nov"):
+        with pytest.raises(UnknownVault, match=r"Known here: diary, novel\."):
+            home.resolve(name)
+
+
+def test_resolve__where_there_is_none__says_how_to_make_one(home: Home) -> None:
+    for name in (None, "novel"):
+        with pytest.raises(UnknownVault) as caught:
+            home.resolve(name)
+        assert "memsync vault new" in caught.value.next_step
+
+
+# Sealed state ---------------------------------------------------------------------------------------------------------
+
+SHAPE = {"count": int, "hash": bytes, "names": list}
+VALUE = {"count": 3, "hash": NOVEL, "names": ["Ines"]}
+
+
+def sealed(folder: Path, name: str = "laptop") -> SealedFile:
+    return SealedFile(folder / "state" / "seen", holder(name), PLACE)
+
+
+def test_sealed_file__is_given_back_replaced_and_removed(tmp_path: Path) -> None:
+    file = sealed(tmp_path)
+    file.remove()
+    assert file.read(SHAPE) is None
+    file.write(VALUE)
+    assert sealed(tmp_path).read(SHAPE) == VALUE
+    file.write(VALUE | {"count": 4})
+    assert file.read(SHAPE) == VALUE | {"count": 4}
+    path = tmp_path / "state" / "seen"
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert not [text for text in (b"Ines", b"count", NOVEL) if text in path.read_bytes()]
+    file.remove()
+    assert (file.read(SHAPE), path.exists()) == (None, False)
+
+
+def test_sealed_file__by_another_key_of_another_vault_or_under_another_name__damaged(tmp_path: Path) -> None:
+    sealed(tmp_path).write(VALUE)
+    path = tmp_path / "state" / "seen"
+    others = [SealedFile(path, holder("phone"), PLACE)]
+    others += [SealedFile(path, holder("laptop"), place) for place in OTHER_PLACES.values()]
+    (tmp_path / "state" / "journal").write_bytes(path.read_bytes())
+    others.append(SealedFile(tmp_path / "state" / "journal", holder("laptop"), PLACE))
+    for file in others:
+        with pytest.raises(HomeDamaged):
+            file.read(SHAPE)
+    assert sealed(tmp_path).read(SHAPE) == VALUE
+
+
+def test_sealed_file__damaged__named_with_what_to_do_and_left_as_it_is(tmp_path: Path) -> None:
+    sealed(tmp_path).write(VALUE)
+    path = tmp_path / "state" / "seen"
+    whole = path.read_bytes()
+    damages = [b"", whole[:60], whole[:-1], whole + b"\0", *(flipped(whole, at) for at in (0, 60, len(whole) - 1))]
+    for damage in damages:
+        path.write_bytes(damage)
+        with pytest.raises(HomeDamaged) as caught:
+            sealed(tmp_path).read(SHAPE)
+        assert str(path) in caught.value.cause
+        assert "Remove it" in caught.value.next_step
+        assert path.read_bytes() == damage
+
+
+@pytest.mark.parametrize("shape", [{"count": int}, SHAPE | {"more": int}, SHAPE | {"count": bytes}], ids=str)
+def test_sealed_file__of_another_shape__damaged(tmp_path: Path, shape: dict[str, type]) -> None:
+    sealed(tmp_path).write(VALUE)
+    with pytest.raises(HomeDamaged):
+        sealed(tmp_path).read(shape)
+
+
+def test_sealed_file__where_a_folder_or_file_is_in_the_way__storage_unavailable(tmp_path: Path) -> None:
+    (tmp_path / "state" / "seen").mkdir(parents=True)
+    with pytest.raises(StorageUnavailable):
+        sealed(tmp_path).read(SHAPE)
+    with pytest.raises(StorageUnavailable):
+        sealed(tmp_path).write(VALUE)
+
+
+def test_seen__is_given_back(tmp_path: Path) -> None:
+    file = sealed(tmp_path)
+    assert read_seen(file) is None
+    seen = Seen(9, 8, secret("head"), 70, EpochKeys(3, secret("epoch"), secret("writer")))
+    write_seen(file, seen)
+    assert read_seen(sealed(tmp_path)) == seen
+
+
+# One writer -----------------------------------------------------------------------------------------------------------
+
+HOLDING = """
+import sys
+from pathlib import Path
+from memsync_client.home import Home
+with Home(Path(sys.argv[1])).lock():
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_lock__excludes_another_process_until_it_ends_or_dies(home: Home) -> None:
+    for dies in (False, True, True):
+        command = [sys.executable, "-c", HOLDING, str(home.folder)]
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
+            try:
+                assert child.stdout
+                assert child.stdout.readline() == b"held\n"
+                with pytest.raises(HomeBusy) as caught, home.lock():
+                    pass
+                assert caught.value.next_step
+                if not dies:
+                    child.communicate(timeout=30)
+            finally:
+                child.kill()
+        with home.lock():
+            assert subprocess.run(command, capture_output=True, timeout=30).returncode == 1
+    assert os.listdir(home.folder) == ["lock"]
+    assert (home.folder / "lock").stat().st_mode & 0o777 == 0o600
+
+
+def test_lock__after_an_error_inside__is_free_again(home: Home) -> None:
+    for _ in range(2):
+        with pytest.raises(ZeroDivisionError), home.lock():
+            raise ZeroDivisionError
+    with home.lock(), pytest.raises(HomeBusy), home.lock():
+        pass
+
+
+def test_lock__where_it_can_not_stand__storage_unavailable(home: Home) -> None:
+    (home.folder / "lock").mkdir(parents=True)
+    with pytest.raises(StorageUnavailable), home.lock():
+        pass

@@ -4,55 +4,34 @@ it."""
 from __future__ import annotations
 
 import os
-import random
-import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
-from typing import TypeVar
-
-from eth_utils import to_checksum_address
+from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from . import memories
-from .cards import Card, Invitation
-from .committing import JOURNAL, Batch, Committer, Landed, NewKeyring
+from .access import LentVault
+from .committing import Batch, Landed
 from .errors import (
     AccessEnded,
-    HomeBusy,
     InvalidRequest,
-    MemSyncError,
     Rollback,
-    StorageFull,
-    StorageReadOnly,
     Tampered,
-    TransactionRefused,
     UnknownMemory,
-    UnknownReader,
-    UnknownVault,
-    VaultLocked,
-    VersionTaken,
 )
-from .home import SealedFile, read_seen, write_seen
+from .home import read_seen, write_seen
 from .import_ids import identified
 from .interchange import Draft
-from .keyring import EpochKeys, Holder, OwnerKeys, Role, open_keyring, seal_keyring
+from .keyring import EpochKeys, open_keyring
 from .memories import Memory
-from .outbox import Outbox, Waiting
+from .outbox import Waiting
 from .packs import Entry, entries, open_pack
-from .reading import Fetch, Progress, View, open_view, read_entries
-from .records import PublicGrant, Receipt, VaultRecord
-from .roster import READ, account_of, expired, find_reader, roster_of, stands, staying, with_reader
-from .sealing import Place, sha256
+from .reading import Progress, View, open_view, read_entries
+from .roster import roster_of
+from .sealing import Place
 from .search import Hit, Index
-from .session import PRACTICE_CHAIN, Session
-from .storage import open_storage
-from .storage.blobs import Blobs
+from .session import PRACTICE_CHAIN
 from .verifying import Report, verify
-
-DEFAULT_GRANT = timedelta(days=90)
-_PAUSES = (0.1, 0.3, 0.9, 2.7)  # seconds before another attempt, each varied by half
-_T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
@@ -66,37 +45,8 @@ class SyncResult:
     landed: Landed | None
 
 
-@dataclass(frozen=True)
-class GrantResult:
-    """A grant on chain (or in the keyring alone, if private), with the invitation for the reader."""
-
-    reader: str
-    expires: datetime
-    invitation: Invitation
-    receipt: Receipt
-
-
-@dataclass(frozen=True)
-class ReaderLine:
-    """One reader: its name in the roster, address (None if private), first readable epoch, expiry, and whether it can
-    read now."""
-
-    name: str
-    address: str | None
-    since: int
-    expires: datetime
-    living: bool
-
-
-class Vault:
+class Vault(LentVault):
     """One vault. ``remember`` and ``import_drafts`` need neither node nor passphrase; the rest opens what it needs."""
-
-    def __init__(self, session: Session, label: str, vault_id: bytes) -> None:
-        self.label = label
-        self.place = session.place(vault_id)
-        self._session = session
-        self._folder = session.home.vault_folder(vault_id)
-        self._outbox = Outbox(self._folder / "outbox", self.place)
 
     # Memories ---------------------------------------------------------------------------------------------------------
 
@@ -177,18 +127,6 @@ class Vault:
                 self._rescue()
                 return self._on_newest(attempt)
 
-    def _on_newest(self, attempt: Callable[[View], _T]) -> _T:
-        """Does ``attempt`` on the newest state, and again where another writer was first."""
-        for pause in (*_PAUSES, None):
-            try:
-                return attempt(self._settled_view())
-            except VersionTaken:
-                if pause is None:
-                    raise
-                self._session.say("another writer was first; building on its commit")
-                time.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311 - jitter, not a secret
-        raise AssertionError("unreachable")
-
     def _batch(self, view: View, lost: Batch | None) -> tuple[Batch, int]:
         """What waits and is not in the vault yet, and how much of what waits is. A batch that ``lost`` a race keeps
         its packs.
@@ -228,17 +166,6 @@ class Vault:
             self._session.say(f"{len(lost)} memories that the chain has lost wait again")
         write_seen(self._seen, view.seen(record.block.number))
 
-    def _settled_view(self) -> View:
-        """The current view, after dealing with a commit that an earlier process left unfinished."""
-        record = self.record()
-        return self._committer(record).settle(self._view(record), lambda: self._view(self.record()))
-
-    def _commit(self, view: View, batch: Batch, ring: NewKeyring | None) -> Landed:
-        landed = self._committer(view.record).commit(view, batch, ring)
-        if ring:
-            self._sealed("bump").remove()
-        return landed
-
     def _fresh(self, view: View, waiting: list[Waiting], committed: list[Entry]) -> list[Memory]:
         """What of ``waiting`` is not committed yet, with the final ids of imports."""
         roster = roster_of(view.keyring)
@@ -256,135 +183,6 @@ class Vault:
                     history.setdefault(item.id, []).append(item)
         return fresh
 
-    # Readers ----------------------------------------------------------------------------------------------------------
-
-    def grant(self, card: Card, lasting: timedelta = DEFAULT_GRANT, *, private: bool = False) -> GrantResult:
-        """Lends the vault to the reader of ``card``: a new keyring with an envelope for it, in one transaction.
-
-        It opens everything back to the last clean cut. A public grant stands on chain under the card's address; a
-        private one is an envelope and nothing else. Granting the same card again can only prolong it.
-        """
-        with self._session.home.lock():
-            return self._on_newest(lambda view: self._grant(view, card, lasting, private))
-
-    def _grant(self, view: View, card: Card, lasting: timedelta, private: bool) -> GrantResult:
-        record, roster, keys = view.record, roster_of(view.keyring), view.keyring.owner_keys
-        if record.locked or any(expired(holder, record) for holder in roster.holders):
-            raise VaultLocked("The vault's keys are to be renewed first.", "Run `memsync sync`, then grant again.")
-        if record.base_uri.partition(":")[0] not in card.schemes:
-            raise InvalidRequest(
-                f"The reader {card.name!r} can't fetch blobs from {record.base_uri}.",
-                "It reads " + ", ".join(card.schemes) + ".",
-            )
-        expires = (record.block.time + lasting).replace(microsecond=0)
-        address = None if private else card.address
-        holder = Holder(card.key, Role.READER, card.name, 1, expires, address, self._session.device_public.id)
-        wider = with_reader(roster, holder)
-        invitation = Invitation(self.place, self._session.rpc_hint, (record.base_uri,), keys.anchor)
-        if private:
-            receipt = self._commit(view, Batch([]), NewKeyring(keys, wider)).receipt
-            return GrantResult(card.name, expires, invitation, receipt)
-        self._session.unlock()
-        self._session.unlock()
-        registry, ring = self._session.registry, seal_keyring(self.place, keys, wider, view.keyring)
-        account = to_checksum_address(card.address)
-        call = registry.grant(
-            self.place.vault_id, record.version, account, READ, expires, card.key.id[:20], sha256(ring)
-        )
-        prepared = registry.prepare(call, self._session.wallet.address)  # a refusal comes before anything is stored
-        self._blobs(record).store([ring])
-        receipt = self._committer(record).transact(call, prepared)
-        return GrantResult(card.name, expires, invitation, receipt)
-
-    def grants(self) -> list[ReaderLine]:
-        """Every reader in the roster, and every public grant that the roster does not know (named by its address)."""
-        view, public = self._view(self.record()), self.public_grants()
-        readers = [holder for holder in roster_of(view.keyring).holders if holder.role is Role.READER]
-        lines = []
-        for holder in readers:
-            living = not expired(holder, view.record) and stands(holder, public)
-            lines.append(
-                ReaderLine(
-                    holder.name, account_of(holder), holder.since, holder.expires or view.record.block.time, living
-                )
-            )
-        known = {line.address for line in lines}
-        strangers = [grant for grant in public if grant.grantee not in known]
-        return lines + [ReaderLine(g.grantee, g.grantee, 0, g.expires, g.living) for g in strangers]
-
-    def revoke(self, name: str) -> list[Receipt]:
-        """Takes back a grant (a reader's name or address): the epoch rises, and a new keyring leaves the reader out.
-
-        What was sealed until now the reader can still open wherever a copy survives. The revocation on chain needs no
-        blob where an address is named, and waits for nothing.
-        """
-        with self._session.home.lock():
-            record, holder = self.record(), None
-            granted = next((g for g in self.public_grants() if g.grantee.lower() == name.lower()), None)
-            if granted is None:
-                try:
-                    holder, granted = find_reader(roster_of(self._view(record).keyring), self.public_grants(), name)
-                except UnknownReader:
-                    self._settled_view()  # it may be gone by what an earlier process did not finish
-                    raise
-            receipts = [self._revoke_on_chain(record, granted)] if granted else []
-
-            def renew(view: View) -> list[Receipt]:
-                holders = roster_of(view.keyring).holders
-                gone = holder is None or all(other.key != holder.key for other in holders)
-                if not view.record.locked and gone:
-                    return []  # another device was faster
-                ring = self._next_keyring(view, None, leave_out=holder)
-                return [self._commit(view, Batch([]), ring).receipt]
-
-            try:
-                return receipts + self._on_newest(renew)
-            except MemSyncError as error:
-                if receipts:
-                    error.cause = f"The revocation stands on chain; the new keys are not there yet. {error.cause}"
-                    error.args = (error.cause,)
-                raise
-
-    def _revoke_on_chain(self, record: VaultRecord, granted: PublicGrant) -> Receipt:
-        """Ends a grant, and notes that this rise of the epoch is ours, unless the vault is locked by another's."""
-        ours, registry = self._bumps_are_ours(record), self._session.registry
-        call = registry.revoke(self.place.vault_id, granted.grantee)
-        prepared = registry.prepare(call, self._session.wallet.address)
-
-        def announce(tx_hash: bytes) -> None:
-            if ours:
-                self._sealed("bump").write({"epoch": record.epoch + 1, "tx": tx_hash})
-
-        receipt = self._committer(record).transact(call, prepared, announce)
-        self._session.say("revoked on chain; the vault is locked until its new keyring stands")
-        return receipt
-
-    def _bumps_are_ours(self, record: VaultRecord) -> bool:
-        """Whether no epoch has risen since the last commit but by a revocation that this device sent and that
-        landed."""
-        bump = self._sealed("bump").read({"epoch": int, "tx": bytes})
-        if not record.locked or bump is None or bump["epoch"] != record.epoch:
-            return not record.locked
-        try:
-            return self._session.registry.receipt(bump["tx"]) is not None
-        except TransactionRefused:
-            return False
-
-    def _due_keyring(self, view: View, keep_private: bool | None) -> NewKeyring | None:
-        due = view.record.locked or any(expired(holder, view.record) for holder in roster_of(view.keyring).holders)
-        return self._next_keyring(view, keep_private) if due else None
-
-    def _next_keyring(self, view: View, keep_private: bool | None, leave_out: Holder | None = None) -> NewKeyring:
-        """Keys of a new epoch for those who stay: private readers only after a bump that this device made, or by a
-        yes."""
-        record = view.record
-        if keep_private is None and self._bumps_are_ours(record):
-            keep_private = True
-        who = staying(
-            roster_of(view.keyring), record, self.public_grants(), keep_private=keep_private, leave_out=leave_out
-        )
-        return NewKeyring(OwnerKeys.new(record.epoch if record.locked else record.epoch + 1), who)
-
     # Checking ---------------------------------------------------------------------------------------------------------
 
     def verify(self, progress: Progress | None = None) -> Report:
@@ -392,64 +190,6 @@ class Vault:
         record = self.record()
         host = self._blobs(record).fetch_from_host
         return verify(self._session.registry, record, self._view(record, host), host, progress)
-
-    def record(self) -> VaultRecord:
-        """What stands on chain. Needs no passphrase."""
-        return self._session.registry.record(self.place.vault_id)
-
-    def public_grants(self) -> list[PublicGrant]:
-        """The grants that stand on chain. Needs no passphrase."""
-        return self._session.registry.grants(self.place.vault_id)
-
-    # Inside -----------------------------------------------------------------------------------------------------------
-
-    @property
-    def _seen(self) -> SealedFile:
-        return self._sealed("seen")
-
-    def _sealed(self, name: str) -> SealedFile:
-        return SealedFile(self._folder / name, self._session.device, self.place)
-
-    def _blobs(self, record: VaultRecord) -> Blobs:
-        first = self._session.config.blobs
-        return Blobs(open_storage(record.base_uri), self._folder / "blobs", open_storage(first) if first else None)
-
-    def _view(self, record: VaultRecord, fetch: Fetch | None = None) -> View:
-        fetch = fetch or self._blobs(record).fetch
-        view = open_view(self.place, record, fetch, self._session.device.xwing, read_seen(self._seen))
-        home = self._session.home
-        if home.held:
-            self._keep(view)
-        else:
-            with suppress(HomeBusy, StorageReadOnly, StorageFull), home.lock():  # reading goes on without
-                self._keep(view)
-        return view
-
-    def _keep(self, view: View) -> None:
-        """Keeps what was verified as the state to measure others against, if it is final, and drops copies of blobs
-        that it no longer names. Only under the home's lock, and never back to an earlier state."""
-        record, seen = view.record, read_seen(self._seen)
-        now = view.seen(record.block.number)
-        if seen and (now.version < seen.version or replace(now, block=seen.block) == seen):
-            return
-        if self._is_final(record):
-            write_seen(self._seen, now)
-            journal = self._sealed("journal").read(JOURNAL)
-            pending = journal["blobs"] if journal else []
-            self._blobs(record).keep_only([record.content_hash, record.keyring_hash, *view.named, *pending])
-
-    def _is_final(self, record: VaultRecord) -> bool:
-        depth = self._session.config.confirmations
-        if not depth:
-            return True
-        with suppress(UnknownVault):
-            before = self._session.registry.record(self.place.vault_id, max(record.block.number - depth, 0))
-            return before.version == record.version
-        return False
-
-    def _committer(self, record: VaultRecord) -> Committer:
-        journal, blobs = self._sealed("journal"), self._blobs(record)
-        return Committer(self._session, self.place, blobs, self._outbox, journal, self._seen)
 
 
 def _entries_in(place: Place, blobs: list[bytes], keys: list[EpochKeys]) -> Iterator[Entry]:

@@ -11,12 +11,12 @@ from typing import Any
 import click
 
 from .. import client as library
+from ..access import DEFAULT_GRANT
 from ..cards import Card
 from ..client import PRACTICE_RPC
 from ..errors import InvalidCard, InvalidImport, StorageUnavailable
 from ..interchange import jsonl
 from ..session import PRACTICE_CHAIN
-from ..vault import DEFAULT_GRANT
 from .app import App, counted, day, printing, progress_bar, receipt_data
 from .given import memory_text, text_of
 

@@ -32,6 +32,8 @@ LAYERS = (
     {"practice", "verifying"},
     {"session"},
     {"committing", "reader"},
+    {"opened"},
+    {"access"},
     {"vault"},
     {"client"},
     {"__init__"},

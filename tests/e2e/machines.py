@@ -16,11 +16,12 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any, NoReturn
 
+from memsync_client.access import GrantResult
 from memsync_client.cli import main
 from memsync_client.client import Client, init
 from memsync_client.home import Home
 from memsync_client.reader import Reader, new_reader
-from memsync_client.vault import GrantResult, Vault
+from memsync_client.vault import Vault
 
 MEMSYNC = Path(sys.executable).with_name("memsync")
 PASSPHRASE = "a quiet pass over Thistlemoor"

@@ -1,0 +1,195 @@
+"""Who may open a vault: lending it to readers, taking it back, and the keyrings that follow from both."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from eth_utils import to_checksum_address
+
+from .cards import Card, Invitation
+from .committing import Batch, NewKeyring
+from .errors import InvalidRequest, MemSyncError, TransactionRefused, UnknownReader, VaultLocked
+from .keyring import Holder, OwnerKeys, Role, Roster, seal_keyring
+from .opened import OpenedVault
+from .reading import View
+from .records import PublicGrant, Receipt, VaultRecord
+from .roster import READ, account_of, expired, find_reader, roster_of, stands, staying, with_reader
+from .sealing import sha256
+
+DEFAULT_GRANT = timedelta(days=90)
+
+
+@dataclass(frozen=True)
+class GrantResult:
+    """A grant on chain (or in the keyring alone, if private), with the invitation for the reader."""
+
+    reader: str
+    expires: datetime
+    invitation: Invitation
+    receipt: Receipt
+
+
+@dataclass(frozen=True)
+class ReaderLine:
+    """One reader: its name in the roster, address (None if private), first readable epoch, expiry, and whether it can
+    read now."""
+
+    name: str
+    address: str | None
+    since: int
+    expires: datetime
+    living: bool
+
+
+class LentVault(OpenedVault):
+    """An opened vault with its key holders."""
+
+    def grant(self, card: Card, lasting: timedelta = DEFAULT_GRANT, *, private: bool = False) -> GrantResult:
+        """Lends the vault to the reader of ``card``: a new keyring with an envelope for it, in one transaction.
+
+        It opens everything back to the last clean cut. A public grant stands on chain under the card's address; a
+        private one is an envelope and nothing else. Granting the same card again can only prolong it.
+        """
+        with self._session.home.lock():
+            return self._on_newest(lambda view: self._grant(view, card, lasting, private))
+
+    def _grant(self, view: View, card: Card, lasting: timedelta, private: bool) -> GrantResult:
+        record, roster, keys = view.record, roster_of(view.keyring), view.keyring.owner_keys
+        if record.locked or any(expired(holder, record) for holder in roster.holders):
+            raise VaultLocked("The vault's keys are to be renewed first.", "Run `memsync sync`, then grant again.")
+        if record.base_uri.partition(":")[0] not in card.schemes:
+            raise InvalidRequest(
+                f"The reader {card.name!r} can't fetch blobs from {record.base_uri}.",
+                "It reads " + ", ".join(card.schemes) + ".",
+            )
+        expires = (record.block.time + lasting).replace(microsecond=0)
+        address = None if private else card.address
+        holder = Holder(card.key, Role.READER, card.name, 1, expires, address, self._session.device_public.id)
+        wider = with_reader(roster, holder)
+        invitation = Invitation(self.place, self._session.rpc_hint, (record.base_uri,), keys.anchor)
+        if private:
+            receipt = self._commit(view, Batch([]), NewKeyring(keys, wider)).receipt
+            return GrantResult(card.name, expires, invitation, receipt)
+        self._session.unlock()
+        registry, ring = self._session.registry, seal_keyring(self.place, keys, wider, view.keyring)
+        account = to_checksum_address(card.address)
+        call = registry.grant(
+            self.place.vault_id, record.version, account, READ, expires, card.key.id[:20], sha256(ring)
+        )
+        prepared = registry.prepare(call, self._session.wallet.address)  # a refusal comes before anything is stored
+        self._blobs(record).store([ring])
+        receipt = self._committer(record).transact(call, prepared)
+        return GrantResult(card.name, expires, invitation, receipt)
+
+    def grants(self) -> list[ReaderLine]:
+        """Every reader in the roster, and every public grant that the roster does not know (named by its address)."""
+        view, public = self._view(self.record()), self.public_grants()
+        readers = [holder for holder in roster_of(view.keyring).holders if holder.role is Role.READER]
+        lines = []
+        for holder in readers:
+            living = not expired(holder, view.record) and stands(holder, public)
+            lines.append(
+                ReaderLine(
+                    holder.name, account_of(holder), holder.since, holder.expires or view.record.block.time, living
+                )
+            )
+        known = {line.address for line in lines}
+        strangers = [grant for grant in public if grant.grantee not in known]
+        return lines + [ReaderLine(g.grantee, g.grantee, 0, g.expires, g.living) for g in strangers]
+
+    def revoke(self, name: str) -> list[Receipt]:
+        """Takes back a grant (a reader's name or address): the epoch rises, and a new keyring leaves the reader out.
+
+        What was sealed until now the reader can still open wherever a copy survives. The revocation on chain needs no
+        blob where an address is named, and waits for nothing.
+        """
+        with self._session.home.lock():
+            record, holder = self.record(), None
+            granted = next((g for g in self.public_grants() if g.grantee.lower() == name.lower()), None)
+            if granted is None:
+                try:
+                    holder, granted = find_reader(roster_of(self._view(record).keyring), self.public_grants(), name)
+                except UnknownReader:
+                    self._settled_view()  # it may be gone by what an earlier process did not finish
+                    raise
+            receipts = [self._revoke_on_chain(record, granted)] if granted else []
+
+            def renew(view: View) -> list[Receipt]:
+                holders = roster_of(view.keyring).holders
+                gone = holder is None or all(other.key != holder.key for other in holders)
+                if not view.record.locked and gone:
+                    return []  # another device was faster
+                ring = self._next_keyring(view, None, leave_out=holder)
+                return [self._commit(view, Batch([]), ring).receipt]
+
+            try:
+                return receipts + self._on_newest(renew)
+            except MemSyncError as error:
+                if receipts:
+                    error.cause = f"The revocation stands on chain; the new keys are not there yet. {error.cause}"
+                    error.args = (error.cause,)
+                raise
+
+    def _revoke_on_chain(self, record: VaultRecord, granted: PublicGrant) -> Receipt:
+        """Ends a grant, and notes that this rise of the epoch is ours, unless the vault is locked by another's."""
+        ours, registry = self._bumps_are_ours(record), self._session.registry
+        call = registry.revoke(self.place.vault_id, granted.grantee)
+        prepared = registry.prepare(call, self._session.wallet.address)
+
+        def announce(tx_hash: bytes) -> None:
+            if ours:
+                self._sealed("bump").write({"epoch": record.epoch + 1, "tx": tx_hash})
+
+        receipt = self._committer(record).transact(call, prepared, announce)
+        self._session.say("revoked on chain; the vault is locked until its new keyring stands")
+        return receipt
+
+    def _bumps_are_ours(self, record: VaultRecord) -> bool:
+        """Whether no epoch has risen since the last commit but by a revocation that this device sent and that
+        landed."""
+        bump = self._sealed("bump").read({"epoch": int, "tx": bytes})
+        if not record.locked or bump is None or bump["epoch"] != record.epoch:
+            return not record.locked
+        try:
+            return self._session.registry.receipt(bump["tx"]) is not None
+        except TransactionRefused:
+            return False
+
+    def change_holders(self, change: Callable[[Roster], Roster], *, new_epoch: bool = False) -> Receipt | None:
+        """Commits a keyring with the roster that ``change`` makes of the present one, and an empty head.
+
+        Who joins gets the keys of the present epoch; leaving somebody out needs ``new_epoch``, so that what is sealed
+        from then on is closed to it. On chain both look like any commit with a keyring. None if nothing was changed.
+        """
+
+        def attempt(view: View) -> Receipt | None:
+            before = roster_of(view.keyring)
+            after = change(before)
+            if after == before:
+                return None
+            if new_epoch or view.record.locked:
+                ring = self._next_keyring(view, None)
+                ring = replace(ring, roster=change(ring.roster))
+            else:
+                ring = NewKeyring(view.keyring.owner_keys, after)
+            return self._commit(view, Batch([]), ring).receipt
+
+        with self._session.home.lock():
+            return self._on_newest(attempt)
+
+    def _due_keyring(self, view: View, keep_private: bool | None) -> NewKeyring | None:
+        due = view.record.locked or any(expired(holder, view.record) for holder in roster_of(view.keyring).holders)
+        return self._next_keyring(view, keep_private) if due else None
+
+    def _next_keyring(self, view: View, keep_private: bool | None, leave_out: Holder | None = None) -> NewKeyring:
+        """Keys of a new epoch for those who stay: private readers only after a bump that this device made, or by a
+        yes."""
+        record = view.record
+        if keep_private is None and self._bumps_are_ours(record):
+            keep_private = True
+        who = staying(
+            roster_of(view.keyring), record, self.public_grants(), keep_private=keep_private, leave_out=leave_out
+        )
+        return NewKeyring(OwnerKeys.new(record.epoch if record.locked else record.epoch + 1), who)

@@ -1,0 +1,113 @@
+"""A vault as a device of its owner opens it: what stands on chain, what was seen last, and how to commit over it."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
+from typing import TypeVar
+
+from .committing import JOURNAL, Batch, Committer, Landed, NewKeyring
+from .errors import HomeBusy, StorageFull, StorageReadOnly, UnknownVault, VersionTaken
+from .home import SealedFile, read_seen, write_seen
+from .outbox import Outbox
+from .reading import Fetch, View, open_view
+from .records import PublicGrant, VaultRecord
+from .session import Session
+from .storage import open_storage
+from .storage.blobs import Blobs
+
+_PAUSES = (0.1, 0.3, 0.9, 2.7)  # seconds before another attempt, each varied by half
+_T = TypeVar("_T")
+
+
+class OpenedVault:
+    """What reading, writing and lending a vault have in common. Nothing is opened before it is needed."""
+
+    def __init__(self, session: Session, label: str, vault_id: bytes) -> None:
+        self.label = label
+        self.place = session.place(vault_id)
+        self._session = session
+        self._folder = session.home.vault_folder(vault_id)
+        self._outbox = Outbox(self._folder / "outbox", self.place)
+
+    def record(self) -> VaultRecord:
+        """What stands on chain. Needs no passphrase."""
+        return self._session.registry.record(self.place.vault_id)
+
+    def public_grants(self) -> list[PublicGrant]:
+        """The grants that stand on chain. Needs no passphrase."""
+        return self._session.registry.grants(self.place.vault_id)
+
+    def _on_newest(self, attempt: Callable[[View], _T]) -> _T:
+        """Does ``attempt`` on the newest state, and again where another writer was first."""
+        for pause in (*_PAUSES, None):
+            try:
+                return attempt(self._settled_view())
+            except VersionTaken:
+                if pause is None:
+                    raise
+                self._session.say("another writer was first; building on its commit")
+                time.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311 - jitter, not a secret
+        raise AssertionError("unreachable")
+
+    def _settled_view(self) -> View:
+        """The current view, after dealing with a commit that an earlier process left unfinished."""
+        record = self.record()
+        return self._committer(record).settle(self._view(record), lambda: self._view(self.record()))
+
+    def _commit(self, view: View, batch: Batch, ring: NewKeyring | None) -> Landed:
+        landed = self._committer(view.record).commit(view, batch, ring)
+        if ring:
+            self._sealed("bump").remove()
+        return landed
+
+    @property
+    def _seen(self) -> SealedFile:
+        return self._sealed("seen")
+
+    def _sealed(self, name: str) -> SealedFile:
+        return SealedFile(self._folder / name, self._session.device, self.place)
+
+    def _blobs(self, record: VaultRecord) -> Blobs:
+        first = self._session.config.blobs
+        return Blobs(open_storage(record.base_uri), self._folder / "blobs", open_storage(first) if first else None)
+
+    def _view(self, record: VaultRecord, fetch: Fetch | None = None) -> View:
+        fetch = fetch or self._blobs(record).fetch
+        view = open_view(self.place, record, fetch, self._session.device.xwing, read_seen(self._seen))
+        home = self._session.home
+        if home.held:
+            self._keep(view)
+        else:
+            with suppress(HomeBusy, StorageReadOnly, StorageFull), home.lock():  # reading goes on without
+                self._keep(view)
+        return view
+
+    def _keep(self, view: View) -> None:
+        """Keeps what was verified as the state to measure others against, if it is final, and drops copies of blobs
+        that it no longer names. Only under the home's lock, and never back to an earlier state."""
+        record, seen = view.record, read_seen(self._seen)
+        now = view.seen(record.block.number)
+        if seen and (now.version < seen.version or replace(now, block=seen.block) == seen):
+            return
+        if self._is_final(record):
+            write_seen(self._seen, now)
+            journal = self._sealed("journal").read(JOURNAL)
+            pending = journal["blobs"] if journal else []
+            self._blobs(record).keep_only([record.content_hash, record.keyring_hash, *view.named, *pending])
+
+    def _is_final(self, record: VaultRecord) -> bool:
+        depth = self._session.config.confirmations
+        if not depth:
+            return True
+        with suppress(UnknownVault):
+            before = self._session.registry.record(self.place.vault_id, max(record.block.number - depth, 0))
+            return before.version == record.version
+        return False
+
+    def _committer(self, record: VaultRecord) -> Committer:
+        journal, blobs = self._sealed("journal"), self._blobs(record)
+        return Committer(self._session, self.place, blobs, self._outbox, journal, self._seen)

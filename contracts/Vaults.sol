@@ -159,6 +159,8 @@ abstract contract Vaults is IMemoryRegistry {
         Vault storage vault = _vaults[vaultId];
         Head head = vault.head;
         _checkOwner(vaultId, head, account);
+        _checkTenure(vaultId, head);
+
         head = head.afterRevokeAll();
         vault.head = head;
         emit RevokedAll(vaultId, account, head.version(), head.epoch(), head.tenure());
@@ -290,6 +292,8 @@ abstract contract Vaults is IMemoryRegistry {
 
     /// @dev The one way in which a vault gets another owner. Nothing that the former one prepared outlives it.
     function _handOver(bytes32 vaultId, Head head, address newOwner) private returns (Head) {
+        _checkTenure(vaultId, head);
+
         head = head.afterHandOver(newOwner);
         _vaults[vaultId].head = head;
         delete _offers[vaultId];
@@ -366,6 +370,10 @@ abstract contract Vaults is IMemoryRegistry {
 
     function _checkVersion(bytes32 vaultId, uint32 expected, uint32 current) private pure {
         if (expected != current) revert WrongVersion(vaultId, expected, current);
+    }
+
+    function _checkTenure(bytes32 vaultId, Head head) private pure {
+        if (head.tenure() == type(uint16).max) revert LastTenure(vaultId);
     }
 
     function _checkLength(string calldata baseURI) private pure {

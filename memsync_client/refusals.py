@@ -55,6 +55,7 @@ MEANINGS: dict[str, tuple[str, str]] = {
     "RecoveryNotReady": ("The owner still has time to veto this recovery.", "Finish it 21 days after its last start."),
     "RecoveryLapsed": ("The recovery was not finished in its 30 days.", "Ask the recovery address to start it again."),
     "SuccessorIsVault": ("A vault can't be its own successor.", "Name another vault, or none."),
+    "LastTenure": ("The vault has been handed over or cut off 65,534 times, and no more fits.", "Create a new vault."),
     "SignatureExpired": ("The signature was good up to a time that has passed.", "Ask the account to sign anew."),
     "InvalidSignature": ("Account {account} did not sign exactly this.", "Ask the account to sign anew."),
     "WrongGrant": ("Account {grantee} has another grant than the one to be revoked.", _SIGN_ANEW),

@@ -236,6 +236,8 @@ interface IMemoryRegistry {
     error RecoveryNotReady(bytes32 vaultId, uint40 readyAt, uint256 currentTime);
     error RecoveryLapsed(bytes32 vaultId, uint256 lapsedAt, uint256 currentTime);
     error SuccessorIsVault(bytes32 vaultId);
+    /// @notice The vault is in tenure 65,535. There is none after it, since to begin anew would revive old grants.
+    error LastTenure(bytes32 vaultId);
     /// @notice The index is not below the size, or a proof for them does not have this length.
     error MalformedProof(uint64 index, uint64 size, uint256 length);
 
@@ -306,8 +308,9 @@ interface IMemoryRegistry {
     function revoke(bytes32 vaultId, address grantee) external;
 
     /// @notice Takes back every grant at once, raises tenure and epoch and locks the vault. Owner only.
-    /// @dev Not refused where there is no grant: the registry does not count them. Tenures end at 65,535, where this
-    /// panics (0x11) rather than begin anew and revive old grants; `revoke` and `rotate` still work there.
+    /// @dev Not refused where there is no grant: the registry does not count them.
+    /// Checked in this order: `UnknownVault`, `VaultClosed`, `NotOwner`, `LastTenure`; in the last tenure `revoke` and
+    /// `rotate` still work.
     function revokeAll(bytes32 vaultId) external;
 
     /// @notice Raises the epoch and locks the vault. Owner only. Grants stand.
@@ -336,8 +339,7 @@ interface IMemoryRegistry {
     /// @notice Makes the caller, to whom the vault is offered, its owner. Raises tenure and epoch, clears offer,
     /// recovery address and pending recovery, and locks the vault.
     /// @dev The vault is listed under `acceptedVault` of the caller.
-    /// Checked in this order: `UnknownVault`, `VaultClosed`, `NotOffered`, `OfferExpired`. At the last tenure it
-    /// panics, as `revokeAll`.
+    /// Checked in this order: `UnknownVault`, `VaultClosed`, `NotOffered`, `OfferExpired`, `LastTenure`.
     /// Warning: head and keyring are still the former owner's, and so is every key to them.
     function accept(bytes32 vaultId) external;
 
@@ -361,7 +363,8 @@ interface IMemoryRegistry {
 
     /// @notice Makes the caller, for whom a recovery is pending, the owner, with all that `accept` does.
     /// @dev From `readyAt` on, for 30 days.
-    /// Checked in this order: `UnknownVault`, `VaultClosed`, `NotNewOwner`, `RecoveryNotReady`, `RecoveryLapsed`.
+    /// Checked in this order: `UnknownVault`, `VaultClosed`, `NotNewOwner`, `RecoveryNotReady`, `RecoveryLapsed`,
+    /// `LastTenure`.
     function finishRecovery(bytes32 vaultId) external;
 
     /// @notice Closes the vault for good: from here on it has no owner, no call changes it, and nobody can read or

@@ -1,11 +1,25 @@
+from collections.abc import Iterator
+
 import pytest
-from ape.api import TestAccountAPI
+from ape.api import ReceiptAPI, TestAccountAPI
 from ape.contracts import ContractInstance
 from ape.managers.accounts import TestAccountManager
 from ape.managers.chain import ChainManager
 from ape.managers.project import ProjectManager
+from ape_ethereum.trace import Trace
 
 from .helpers import DAY, create
+
+
+@pytest.fixture(scope="session", autouse=True)
+def silent() -> Iterator[None]:
+    """Keeps Ape from tracing each transaction to print its call tree or console logs: a third of the time."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Trace, "show", lambda *_, **__: None)
+        patch.setattr(ReceiptAPI, "show_debug_logs", lambda _: None)
+        # Else requests looks for a proxy in the whole environment, at each of a dozen requests a transaction.
+        patch.setenv("NO_PROXY", "127.0.0.1")
+        yield
 
 
 @pytest.fixture(scope="session")

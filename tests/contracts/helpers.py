@@ -130,3 +130,14 @@ def panics(registry: ContractInstance) -> Iterator[None]:
 def head_slot(vault: bytes) -> int:
     """Where the vault's first slot lies: `_vaults` is the mapping at slot 0."""
     return int.from_bytes(keccak(vault + bytes(32)))
+
+
+def end_counter(registry: ContractInstance, vault: bytes, lowest_bit: int, bits: int) -> None:
+    """Puts a counter of the head at the end of its range."""
+    head = int.from_bytes(registry.provider.get_storage(registry.address, head_slot(vault)))
+    set_storage(registry, head_slot(vault), head | (2**bits - 1) << lowest_bit)
+
+
+def reach_last_tenure(registry: ContractInstance, vault: bytes) -> None:
+    end_counter(registry, vault, lowest_bit=224, bits=16)
+    assert record_of(registry, vault).tenure == 65_535

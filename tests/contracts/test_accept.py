@@ -10,14 +10,12 @@ from .helpers import (
     commit,
     grant,
     grant_of,
-    head_slot,
     key_id,
     offer_of,
-    panics,
+    reach_last_tenure,
     record_of,
     recovery_of,
     refused,
-    set_storage,
     word,
 )
 from .model import READ, ZERO_ADDRESS, Grant, Offer, Recovery
@@ -206,11 +204,10 @@ def test_accept__unknown_vault__is_refused(registry: ContractInstance, buyer: Te
         registry.accept(vault, sender=buyer)
 
 
-def test_accept__last_tenure__panics(
+def test_accept__last_tenure__is_refused(
     registry: ContractInstance, owner: TestAccountAPI, buyer: TestAccountAPI, vault: bytes, soon: int
 ) -> None:
     registry.offer(vault, 1, buyer, soon, sender=owner)
-    head = registry.provider.get_storage(registry.address, head_slot(vault))
-    set_storage(registry, head_slot(vault), int.from_bytes(head) | 0xFFFF << 224)
-    with panics(registry):
+    reach_last_tenure(registry, vault)
+    with refused(registry, "LastTenure", vaultId=vault):
         registry.accept(vault, sender=buyer)

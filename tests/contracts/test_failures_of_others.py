@@ -1,9 +1,10 @@
 """Failures that contracts of this field had in use, each as a test that it can't happen here.
 
 Those that a test of one call shows already stand there: signatures for another chain, contract, vault or verb, expired
-or sent twice (test_signed_calls), hostile contract wallets (test_signed_wallets), the seller's recovery address and the
-grants of a former owner (test_accept), the target swapped on the last day (test_recovery), a stranger who binds a key
-or stores a blob first (test_key_registry, test_blob_log).
+or sent twice (test_signed_calls), hostile contract wallets and one wallet's signature used for another
+(test_signed_wallets), the old reader after a plain transfer, the seller's recovery address and the grants of a former
+owner (test_accept), the target swapped on the last day (test_recovery), a stranger who binds a key or stores a blob
+first (test_key_registry, test_blob_log), a batch beyond the gas cap (test_limits).
 """
 
 import pytest
@@ -11,12 +12,30 @@ from ape.api import TestAccountAPI
 from ape.contracts import ContractInstance
 from ape.managers.chain import ChainManager
 
-from .helpers import commit, create, grant, grant_of, key_id, record_of, refused, word
+from .helpers import commit, create, grant, grant_of, key_id, reach_last_tenure, record_of, refused, word
 from .model import NONE, READ, WRITE, ZERO_ADDRESS, Grant
 from .signing import NO_DEADLINE, relay, send, sign, typed_data
 
+ACCOMPLICE = "0x" + "55" * 20
 
-def test_grant_checked_without_its_vault__reads_no_other_memory(
+
+def test_grant_checked_without_its_vault__reads_no_memory_of_another(
+    registry: ContractInstance, owner: TestAccountAPI, stranger: TestAccountAPI, vault: bytes, soon: int
+) -> None:
+    create(registry, stranger)
+    own = bytes(registry.vaultIdOf(stranger, 1))
+
+    # The reader of a vault is a stranger in all others, though both owners gave their grants in the same tenure.
+    grant(registry, vault, owner, ACCOMPLICE, soon, rights=0xFF)
+    assert (registry.canRead(own, ACCOMPLICE), registry.canWrite(own, ACCOMPLICE)) == (False, False)
+    grant(registry, own, stranger, ACCOMPLICE, soon, rights=READ)
+    assert (registry.canRead(own, ACCOMPLICE), registry.canWrite(own, ACCOMPLICE)) == (True, False)
+    registry.revoke(own, ACCOMPLICE, sender=stranger)
+    assert (registry.canRead(own, ACCOMPLICE), registry.canRead(vault, ACCOMPLICE)) == (False, True)
+    assert not registry.canRead(vault, stranger)
+
+
+def test_one_grant__opens_no_other_vault_of_the_account(
     registry: ContractInstance, owner: TestAccountAPI, reader: TestAccountAPI, vault: bytes, soon: int
 ) -> None:
     create(registry, owner, salt=2)
@@ -100,6 +119,48 @@ def test_revoking__with_100_grants__costs_what_it_costs_with_one(
     assert registry.revoke(vault, reader, sender=owner).gas_used == alone
 
 
+@pytest.mark.parametrize("state", ["locked", "offered", "recovering", "256 writes on", "expired", "last tenure"])
+@pytest.mark.parametrize("revocation", ["revoke", "rotate", "revokeAll"])
+def test_revocation__pause_or_full_list_or_any_state__does_not_block_it(
+    registry: ContractInstance,
+    chain: ChainManager,
+    owner: TestAccountAPI,
+    reader: TestAccountAPI,
+    rescuer: TestAccountAPI,
+    vault: bytes,
+    soon: int,
+    state: str,
+    revocation: str,
+) -> None:
+    """That there is no pause shows in test_admin; that there is no list, in the cost with 100 grants."""
+    if state == "last tenure":
+        reach_last_tenure(registry, vault)
+    grant(registry, vault, owner, reader, soon)
+    match state:
+        case "locked":
+            registry.rotate(vault, sender=owner)
+        case "offered":
+            registry.offer(vault, 2, reader, soon, sender=owner)
+        case "recovering":
+            registry.setRecovery(vault, rescuer, sender=owner)
+            registry.startRecovery(vault, reader, sender=rescuer)
+        case "256 writes on":
+            registry.multicall([registry.rotate.encode_input(vault)] * 256, sender=owner)
+        case "expired":
+            chain.pending_timestamp = soon
+    before = record_of(registry, vault)
+
+    if (revocation, state) == ("revokeAll", "last tenure"):
+        with refused(registry, "LastTenure", vaultId=vault):
+            registry.revokeAll(vault, sender=owner)
+        revocation = "revoke"
+    getattr(registry, revocation)(vault, *([reader] if revocation == "revoke" else []), sender=owner)
+
+    after = record_of(registry, vault)
+    assert (after.version, after.epoch) == (before.version + 1, before.epoch + 1)
+    assert registry.canRead(vault, reader) is (revocation == "rotate" and state != "expired")
+
+
 def test_revoking__is_no_mere_flag__nothing_is_sealed_under_the_old_epoch_after_it(
     registry: ContractInstance, owner: TestAccountAPI, reader: TestAccountAPI, vault: bytes, soon: int
 ) -> None:
@@ -176,8 +237,23 @@ def test_two_writers_at_once__one_wins_and_the_other_learns_the_version(
     registry: ContractInstance, owner: TestAccountAPI, writer: TestAccountAPI, vault: bytes, soon: int
 ) -> None:
     grant(registry, vault, owner, writer, soon, rights=WRITE)
-    commit(registry, vault, writer, version=2)
+    provider = registry.provider
+    provider.auto_mine = False
+    try:
+        sent = [
+            commit(registry, vault, account, version=2, content=word(f"head of {account.address}"))
+            for account in (writer, owner)
+        ]
+        provider.mine()
+    finally:
+        provider.auto_mine = True
 
+    receipts = [provider.web3.eth.get_transaction_receipt(each.txn_hash) for each in sent]
+    assert receipts[0]["blockNumber"] == receipts[1]["blockNumber"]
+    assert sorted(receipt["status"] for receipt in receipts) == [0, 1]
+    [winner] = [account for account, receipt in zip((writer, owner), receipts, strict=True) if receipt["status"]]
+    assert record_of(registry, vault)[1] == 3
+    assert record_of(registry, vault).contentHash == word(f"head of {winner.address}")
     with refused(registry, "WrongVersion", vaultId=vault, expected=2, current=3):
         commit(registry, vault, owner, version=2, content=word("head 3"))
 

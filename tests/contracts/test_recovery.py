@@ -5,7 +5,19 @@ from ape.api import TestAccountAPI
 from ape.contracts import ContractInstance
 from ape.managers.chain import ChainManager
 
-from .helpers import DAY, assert_event, commit, grant, grant_of, offer_of, record_of, recovery_of, refused, word
+from .helpers import (
+    DAY,
+    assert_event,
+    commit,
+    grant,
+    grant_of,
+    offer_of,
+    reach_last_tenure,
+    record_of,
+    recovery_of,
+    refused,
+    word,
+)
 from .model import RECOVERY_DELAY, RECOVERY_WINDOW, ZERO_ADDRESS, Grant, Offer, Recovery
 
 
@@ -285,6 +297,15 @@ def test_finish_recovery__after_its_30_days__is_refused(
     lapsed = ready + RECOVERY_WINDOW
     chain.pending_timestamp = lapsed + late
     with refused(registry, "RecoveryLapsed", vaultId=vault, lapsedAt=lapsed, currentTime=lapsed + late):
+        registry.finishRecovery(vault, sender=buyer)
+
+
+def test_finish_recovery__last_tenure__is_refused(
+    registry: ContractInstance, buyer: TestAccountAPI, chain: ChainManager, vault: bytes, ready: int
+) -> None:
+    reach_last_tenure(registry, vault)
+    chain.pending_timestamp = ready
+    with refused(registry, "LastTenure", vaultId=vault):
         registry.finishRecovery(vault, sender=buyer)
 
 

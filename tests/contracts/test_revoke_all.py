@@ -10,13 +10,14 @@ from .helpers import (
     grant_of,
     head_slot,
     key_id,
-    panics,
+    reach_last_tenure,
     record_of,
     refused,
     set_storage,
     word,
 )
 from .model import READ, WRITE, Grant
+from .signing import relay
 
 
 def test_revoke_all__two_grants__voids_both_and_locks(
@@ -75,17 +76,30 @@ def test_revoke_all__stranger__is_refused(registry: ContractInstance, stranger: 
         registry.revokeAll(vault, sender=stranger)
 
 
-def test_revoke_all__last_tenure__panics_and_the_rest_works(
+def test_revoke_all__last_tenure__is_refused_and_the_rest_works(
     registry: ContractInstance, owner: TestAccountAPI, reader: TestAccountAPI, vault: bytes, soon: int
 ) -> None:
-    head = registry.provider.get_storage(registry.address, head_slot(vault))
-    set_storage(registry, head_slot(vault), int.from_bytes(head) | 0xFFFF << 224)
-    assert record_of(registry, vault).tenure == 2**16 - 1
+    reach_last_tenure(registry, vault)
     grant(registry, vault, owner, reader, soon)
 
-    with panics(registry):
+    with refused(registry, "LastTenure", vaultId=vault):
         registry.revokeAll(vault, sender=owner)
+    with refused(registry, "LastTenure", vaultId=vault):
+        relay(registry, reader, "revokeAll", owner, vault, 65_535)
     registry.revoke(vault, reader, sender=owner)
     registry.rotate(vault, sender=owner)
+    commit(registry, vault, owner, version=4, epoch=3, keyring=word("keyring 2"))
 
-    assert record_of(registry, vault)[1:6] == (4, 3, 2**16 - 1, 3, 2)
+    assert record_of(registry, vault)[1:6] == (5, 3, 65_535, 0, 0)
+    registry.close(vault, 5, bytes(32), sender=owner)
+
+
+def test_revoke_all__tenure_before_the_last__is_the_last_that_voids(
+    registry: ContractInstance, owner: TestAccountAPI, vault: bytes
+) -> None:
+    head = int.from_bytes(registry.provider.get_storage(registry.address, head_slot(vault)))
+    set_storage(registry, head_slot(vault), head + (65_533 << 224))
+
+    registry.revokeAll(vault, sender=owner)
+
+    assert record_of(registry, vault).tenure == 65_535

@@ -4,7 +4,7 @@ import pytest
 from ape.api import TestAccountAPI
 from ape.contracts import ContractInstance
 
-from .helpers import assert_event, commit, grant, grant_of, head_slot, panics, record_of, refused, set_storage, word
+from .helpers import assert_event, commit, end_counter, grant, grant_of, panics, record_of, refused, word
 from .model import WRITE
 
 
@@ -66,7 +66,6 @@ def test_rotate__writer_with_all_rights__is_refused(
 def test_rotate__counter_at_its_end__panics(
     registry: ContractInstance, owner: TestAccountAPI, vault: bytes, lowest_bit: int
 ) -> None:
-    head = registry.provider.get_storage(registry.address, head_slot(vault))
-    set_storage(registry, head_slot(vault), int.from_bytes(head) | 0xFFFFFFFF << lowest_bit)
+    end_counter(registry, vault, lowest_bit, bits=32)
     with panics(registry):
         registry.rotate(vault, sender=owner)

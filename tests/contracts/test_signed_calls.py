@@ -11,7 +11,7 @@ from ape.managers.chain import ChainManager
 from eth_utils import keccak
 
 from .helpers import DAY, URI, assert_event, commit, create, grant, key_id, recovery_of, refused, storage_root, word
-from .model import NONE, READ, ZERO_ADDRESS
+from .model import NONE, READ, WRITE, ZERO_ADDRESS
 from .signing import BOUND, FIELDS, NO_DEADLINE, digest, direct, names, relay, send, sign, struct, typed_data
 
 VERBS = list(FIELDS)
@@ -59,28 +59,33 @@ class Scene:
         self.chain.pending_timestamp = self.now
 
 
-@pytest.fixture
-def scene(
+@pytest.fixture(scope="module")
+def prepared(
     registry: ContractInstance,
     chain: ChainManager,
     owner: TestAccountAPI,
+    writer: TestAccountAPI,
     reader: TestAccountAPI,
     stranger: TestAccountAPI,
     buyer: TestAccountAPI,
     rescuer: TestAccountAPI,
-    vault: bytes,
 ) -> Scene:
-    create(registry, owner, salt=2)
-    twin = bytes(registry.vaultIdOf(owner, 2))
-    for each in (vault, twin):
+    vault, twin = (bytes(registry.vaultIdOf(owner, salt)) for salt in (1, 2))
+    for salt, each in ((1, vault), (2, twin)):
+        create(registry, owner, salt=salt)
         grant(registry, each, owner, reader, FAR)
         registry.offer(each, 2, buyer, FAR, sender=owner)
         registry.setRecovery(each, rescuer, sender=owner)
         registry.startRecovery(each, buyer, sender=rescuer)
     now = recovery_of(registry, twin).readyAt + DAY
-    chain.pending_timestamp = now
-    accounts = {"owner": owner, "reader": reader, "stranger": stranger, "buyer": buyer, "rescuer": rescuer}
-    return Scene(registry, chain, vault, twin, now, accounts)
+    accounts = {"owner": owner, "writer": writer, "reader": reader, "stranger": stranger}
+    return Scene(registry, chain, vault, twin, now, accounts | {"buyer": buyer, "rescuer": rescuer})
+
+
+@pytest.fixture
+def scene(prepared: Scene) -> Scene:
+    prepared.at_its_time()
+    return prepared
 
 
 def invalid(scene: Scene, verb: str, account: str, values: tuple[Any, ...], deadline: int = NO_DEADLINE) -> Any:
@@ -228,9 +233,12 @@ def test_signed__by_an_account_that_may_not__is_refused_before_its_signature_cou
 
 @pytest.mark.parametrize("verb", ["create", "accept", "startRecovery", "finishRecovery"])
 def test_signed__zero_address_where_nobody_is_named__is_refused(
-    registry: ContractInstance, owner: TestAccountAPI, relayer: TestAccountAPI, vault: bytes, verb: str
+    scene: Scene, relayer: TestAccountAPI, verb: str
 ) -> None:
     """Recovering a bad signature gives the zero address, and so do an offer and a recovery that are not there."""
+    registry, owner = scene.registry, scene.accounts["owner"]
+    create(registry, owner, salt=3)
+    vault = bytes(registry.vaultIdOf(owner, 3))
     values: tuple[Any, ...] = {
         "create": (1, word("head 1"), NONE, word("keyring 1"), ""),
         "startRecovery": (vault, owner.address, 0),
@@ -277,47 +285,34 @@ def test_signed__another_number__is_refused(scene: Scene, relayer: TestAccountAP
             relay(scene.registry, relayer, verb, scene.signer(verb), *values)
 
 
-def test_signed__writer__commits_without_the_owner(
-    registry: ContractInstance,
-    owner: TestAccountAPI,
-    writer: TestAccountAPI,
-    relayer: TestAccountAPI,
-    vault: bytes,
-    soon: int,
-) -> None:
-    grant(registry, vault, owner, writer, soon, rights=2)
+def test_signed__writer__commits_without_the_owner(scene: Scene, relayer: TestAccountAPI) -> None:
+    registry, vault, owner, writer = scene.registry, scene.vault, scene.accounts["owner"], scene.accounts["writer"]
+    grant(registry, vault, owner, writer, FAR, version=3, rights=WRITE)
 
-    relay(registry, relayer, "commit", writer, vault, 2, 1, word("head 2"), NONE, NONE)
+    relay(registry, relayer, "commit", writer, vault, 4, 1, word("head 2"), NONE, NONE)
 
     with refused(registry, "NotKeyBearer", vaultId=vault, account=writer.address):
-        relay(registry, relayer, "commit", writer, vault, 3, 1, word("head 3"), NONE, word("keyring 2"))
+        relay(registry, relayer, "commit", writer, vault, 5, 1, word("head 3"), NONE, word("keyring 2"))
 
 
-def test_signed__in_a_multicall__comes_from_each_signer(
-    registry: ContractInstance, owner: TestAccountAPI, stranger: TestAccountAPI, relayer: TestAccountAPI
-) -> None:
+def test_signed__in_a_multicall__comes_from_each_signer(scene: Scene, relayer: TestAccountAPI) -> None:
+    registry, writer, stranger = scene.registry, scene.accounts["writer"], scene.accounts["stranger"]
     calls = []
-    for signer in (owner, stranger):
+    for signer in (writer, stranger):
         values = (1, word("head 1"), NONE, word("keyring 1"), "")
         signature = sign(typed_data(registry, "create", signer.address, values, NO_DEADLINE), signer)
         calls.append(registry.createFor.encode_input(signer, *values, NO_DEADLINE, signature))
     registry.multicall(calls, sender=relayer)
 
-    assert [registry.vaultCount(account) for account in (owner, stranger, relayer)] == [1, 1, 0]
+    assert [registry.vaultCount(account) for account in (writer, stranger, relayer)] == [1, 1, 0]
 
 
-def test_signed__after_a_commit_in_between__revokes_all_the_same(
-    registry: ContractInstance,
-    owner: TestAccountAPI,
-    writer: TestAccountAPI,
-    relayer: TestAccountAPI,
-    vault: bytes,
-    soon: int,
-) -> None:
-    grant(registry, vault, owner, writer, soon, rights=2)
-    commit(registry, vault, writer, version=2)
+def test_signed__after_a_commit_in_between__revokes_all_the_same(scene: Scene, relayer: TestAccountAPI) -> None:
+    registry, vault, owner, writer = scene.registry, scene.vault, scene.accounts["owner"], scene.accounts["writer"]
+    grant(registry, vault, owner, writer, FAR, version=3, rights=WRITE)
+    commit(registry, vault, writer, version=4)
 
-    relay(registry, relayer, "revoke", owner, vault, writer.address, 2)
+    relay(registry, relayer, "revoke", owner, vault, writer.address, 4)
 
     assert not registry.canWrite(vault, writer)
 

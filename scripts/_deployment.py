@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -11,14 +12,14 @@ from ape.api import ProviderAPI
 from eth_typing import ChecksumAddress
 from eth_utils import is_checksum_address, keccak
 
-from scripts._artifact import CREATE2_DEPLOYER, SALT, Artifact
+from scripts._artifact import CONTRACTS, CREATE2_DEPLOYER, Artifact
 
 FOLDER = Path(__file__).parent / "_deployments"
 
 
 @dataclass(frozen=True)
 class Deployment:
-    """One deployment. Hashes, address and salt are 0x hex; ``compiler`` has solc's version and settings."""
+    """One contract's deployment. Hashes, address and salt are 0x hex; ``compiler`` has solc's version and settings."""
 
     contract: str
     address: ChecksumAddress
@@ -29,25 +30,30 @@ class Deployment:
     compiler: dict[str, Any]
     salt: str
 
-    def write(self, path: Path) -> None:
-        """Write the record as JSON, making its folder."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(asdict(self), indent=2) + "\n")
+
+def write_records(path: Path, records: Sequence[Deployment]) -> None:
+    """Write the records of one chain as a JSON list, making its folder."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps([asdict(record) for record in records], indent=2) + "\n")
 
 
-def read_record(path: Path) -> Deployment:
-    """Read what ``Deployment.write`` wrote. Raises ValueError for anything else, OSError if there is no such file."""
+def read_records(path: Path) -> list[Deployment]:
+    """Read what ``write_records`` wrote. Raises ValueError for anything else, OSError if there is no such file."""
     try:
-        record = Deployment(**json.loads(path.read_text()))
+        records = [Deployment(**entry) for entry in json.loads(path.read_text())]
     except TypeError as error:
-        raise ValueError(f"not a deployment record: {error}") from error
-    if not is_checksum_address(record.address):
-        raise ValueError(f"not a deployment record: {record.address!r} is no address with a checksum (ERC-55)")
-    return record
+        raise ValueError(f"no list of deployments: {error}") from error
+    for record in records:
+        if not is_checksum_address(record.address):
+            raise ValueError(f"{record.address!r} is no address with a checksum (ERC-55)")
+    names = [record.contract for record in records]
+    if not set(names) <= set(CONTRACTS) or len(set(names)) < len(names):
+        raise ValueError(f"it has to name each of {', '.join(CONTRACTS)} at most once, not {names}")
+    return records
 
 
 def default_path(chain_id: int) -> Path:
-    """Where the record of a chain's deployment stands."""
+    """Where the records of a chain's deployments stand."""
     return FOLDER / f"{chain_id}.json"
 
 
@@ -57,11 +63,18 @@ def code_hash(provider: ProviderAPI, address: ChecksumAddress) -> str | None:
     return "0x" + keccak(code).hex() if code else None
 
 
-def differences(record: Deployment, artifact: Artifact, provider: ProviderAPI) -> list[str]:
+def code_differences(artifact: Artifact, provider: ProviderAPI) -> list[str]:
+    """Compare the code at the contract's address with the compiler's; one line, or none if it is equal."""
+    return named(
+        {"code hash, compiled and on chain": (artifact.runtime_code_hash, code_hash(provider, artifact.address))}
+    )
+
+
+def record_differences(record: Deployment, artifact: Artifact, provider: ProviderAPI) -> list[str]:
     """Compare a record with the compiler's output and with the chain; one line a difference, none if all is equal."""
     expected: dict[str, tuple[Any, Any]] = {
         "address, recorded and derived": (record.address, artifact.address),
-        "salt, recorded and ours": (record.salt, "0x" + SALT.hex()),
+        "salt, recorded and ours": (record.salt, "0x" + artifact.salt.hex()),
         "code hash, recorded and compiled": (record.runtime_code_hash, artifact.runtime_code_hash),
         "compiler, recorded and used": (record.compiler, artifact.compiler),
         "chain id, recorded and connected": (record.chain_id, provider.chain_id),
@@ -74,6 +87,11 @@ def differences(record: Deployment, artifact: Artifact, provider: ProviderAPI) -
         "receiver of the transaction, on chain and deployer": (sent.get("to"), CREATE2_DEPLOYER.lower()),
         "creation code, on chain and compiled": (sent.get("input"), "0x" + artifact.deployment_calldata.hex()),
     }
+    return named(expected)
+
+
+def named(expected: dict[str, tuple[Any, Any]]) -> list[str]:
+    """One line for each pair that is not equal."""
     return [f"{what}: {brief(one)} != {brief(other)}" for what, (one, other) in expected.items() if one != other]
 
 

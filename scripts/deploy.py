@@ -1,12 +1,15 @@
-"""Deploy MemoryRegistry: ``ape run deploy --network ecosystem:network:provider --account ALIAS [--dry-run]``.
+"""Deploy the contracts: ``ape run deploy --network ecosystem:network:provider --account ALIAS [--dry-run] [--json]``.
 
-It goes through the standard CREATE2 deployer, so its address is the same on every chain and nobody's account matters.
+They go through the standard CREATE2 deployer, so their addresses are the same on every chain and nobody's account
+matters. A contract that stands there already is left alone, so a deployment that was interrupted is just run again.
 """
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import click
 from ape.api import AccountAPI, ProviderAPI
@@ -14,12 +17,31 @@ from ape.cli import ConnectedProviderCommand, account_option, network_option
 from ape.exceptions import ApeException
 from ape_accounts import KeyfileAccount
 
-from scripts._artifact import CONTRACT, CREATE2_DEPLOYER, CREATE2_DEPLOYER_CODE_HASH, SALT, Artifact, compiled
-from scripts._deployment import Deployment, code_hash, default_path
+from scripts._artifact import CREATE2_DEPLOYER, CREATE2_DEPLOYER_CODE_HASH, Artifact, compiled
+from scripts._deployment import Deployment, code_hash, default_path, read_records, write_records
+from scripts._options import json_option
 
 
 class DeploymentRefused(Exception):
-    """The contract can't be deployed on this chain; the message says why."""
+    """A contract can't be deployed on this chain; the message says why."""
+
+
+# Not a dataclass: Ape runs a script without listing it among the modules, where a dataclass looks for its types.
+class Plan(NamedTuple):
+    """What is to be sent: gas for each contract (0: it stands there already), and wei for one gas (None: unknown)."""
+
+    gas: dict[str, int]
+    gas_price: int | None
+
+    @property
+    def all_gas(self) -> int:
+        """Gas of all transactions."""
+        return sum(self.gas.values())
+
+    @property
+    def cost(self) -> int | None:
+        """Wei of all transactions at the price of now; None if it is unknown."""
+        return None if self.gas_price is None else self.all_gas * self.gas_price
 
 
 def is_deployed(artifact: Artifact, provider: ProviderAPI) -> bool:
@@ -30,16 +52,26 @@ def is_deployed(artifact: Artifact, provider: ProviderAPI) -> bool:
     deployer = code_hash(provider, CREATE2_DEPLOYER)
     if there is None and deployer != "0x" + CREATE2_DEPLOYER_CODE_HASH.hex():
         found = "no code there" if deployer is None else "other code there"
-        raise DeploymentRefused(f"chain {provider.chain_id} lacks the CREATE2 deployer {CREATE2_DEPLOYER} ({found})")
+        lacks = f"chain {provider.chain_id} lacks the CREATE2 deployer {CREATE2_DEPLOYER} ({found})"
+        raise DeploymentRefused(f"{lacks}: have it put there first")
     return there is not None
 
 
-def cost(artifact: Artifact, provider: ProviderAPI) -> tuple[int, int]:
-    """Gas that a deployment takes, and its price in wei for one gas now."""
+def plan(artifacts: tuple[Artifact, ...], provider: ProviderAPI) -> Plan:
+    """Look at the chain, and send nothing. Raises DeploymentRefused if one of the contracts can't be deployed."""
+    gas = {each.contract: 0 if is_deployed(each, provider) else gas_of(each, provider) for each in artifacts}
+    try:
+        return Plan(gas, provider.gas_price or None)
+    except (ApeException, NotImplementedError):
+        return Plan(gas, None)
+
+
+def gas_of(artifact: Artifact, provider: ProviderAPI) -> int:
+    """Gas that a deployment takes, as the node estimates it."""
     transaction = provider.network.ecosystem.create_transaction(
         receiver=CREATE2_DEPLOYER, data=artifact.deployment_calldata, gas_limit=provider.max_gas
     )
-    return provider.estimate_gas_cost(transaction), provider.gas_price
+    return int(provider.estimate_gas_cost(transaction))
 
 
 def deploy(artifact: Artifact, account: AccountAPI) -> Deployment | None:
@@ -54,15 +86,27 @@ def deploy(artifact: Artifact, account: AccountAPI) -> Deployment | None:
     if not is_deployed(artifact, provider):
         raise DeploymentRefused(f"transaction {receipt.txn_hash} left no code at {artifact.address}")
     return Deployment(
-        contract=CONTRACT,
+        contract=artifact.contract,
         address=artifact.address,
         chain_id=provider.chain_id,
         block_number=receipt.block_number,
         transaction_hash=receipt.txn_hash,
         runtime_code_hash=artifact.runtime_code_hash,
         compiler=artifact.compiler,
-        salt="0x" + SALT.hex(),
+        salt="0x" + artifact.salt.hex(),
     )
+
+
+def deploy_all(artifacts: tuple[Artifact, ...], account: AccountAPI, path: Path) -> list[Deployment]:
+    """Deploy what is missing, and write each record when its contract stands. Raises as ``deploy`` and the file do."""
+    records = {entry.contract: entry for entry in read_records(path)} if path.exists() else {}
+    made = []
+    for artifact in artifacts:
+        if deployment := deploy(artifact, account):
+            made.append(deployment)
+            records[artifact.contract] = deployment
+            write_records(path, list(records.values()))
+    return made
 
 
 def sign_without_asking(account: AccountAPI) -> None:
@@ -75,29 +119,89 @@ def sign_without_asking(account: AccountAPI) -> None:
     account.set_autosign(True)
 
 
+def check_balance(account: AccountAPI, cost: int | None) -> None:
+    """Raises DeploymentRefused if the account has too little for all of it."""
+    if cost is not None and account.balance < cost:
+        raise DeploymentRefused(
+            f"{account.address} has {coins(account.balance)} and needs about {coins(cost)}: send it some first"
+        )
+
+
+def coins(wei: int) -> str:
+    """An amount for a person."""
+    return f"{wei / 10**18:.6f} of the native coin"
+
+
 @click.command(cls=ConnectedProviderCommand)
 @network_option()
 @account_option(prompt=None)
-@click.option("--record", type=click.Path(path_type=Path), help="Where to write the record (default: by chain id).")
+@click.option("--record", type=click.Path(path_type=Path), help="Where to write the records (default: by chain id).")
 @click.option("--dry-run", is_flag=True, help="Send nothing; say what would happen and what it costs.")
-def cli(provider: ProviderAPI, account: AccountAPI | None, record: Path | None, dry_run: bool) -> None:
-    """Deploy MemoryRegistry to its one address through the CREATE2 deployer."""
-    artifact = compiled()
-    click.echo(f"{CONTRACT}: {artifact.address} on chain {provider.chain_id}, {len(artifact.runtime_code):,} bytes")
-    try:
-        if is_deployed(artifact, provider):
-            click.echo("It already stands there with the compiler's code. Nothing to do.")
-        elif dry_run:
-            gas, price = cost(artifact, provider)
-            click.echo(f"Would send one transaction: {gas:,} gas, {gas * price / 10**18:.6f} of the native coin now.")
-        elif account is None:
+@json_option()
+def cli(provider: ProviderAPI, account: AccountAPI | None, record: Path | None, dry_run: bool, as_json: bool) -> None:
+    """Deploy each contract to its one address through the CREATE2 deployer, unless it stands there already."""
+    if not dry_run:
+        if account is None:
             raise click.UsageError("--account is needed to deploy (or --dry-run)")
-        else:
-            sign_without_asking(account)
-            if deployment := deploy(artifact, account):
-                path = record or default_path(provider.chain_id)
-                deployment.write(path)
-                click.echo(f"Deployed in block {deployment.block_number} by {deployment.transaction_hash}.")
-                click.echo(f"Record: {path}")
-    except (DeploymentRefused, ApeException) as error:
+        sign_without_asking(account)
+    path = record or default_path(provider.chain_id)
+    artifacts = compiled()
+    made: list[Deployment] = []
+    try:
+        planned = plan(artifacts, provider)
+        if not as_json:
+            tell(artifacts, planned, provider.chain_id)
+        if account is not None and planned.all_gas and not dry_run:
+            check_balance(account, planned.cost)
+            made = deploy_all(artifacts, account, path)
+    except (DeploymentRefused, ApeException, OSError, ValueError) as error:
         raise click.ClickException(str(error)) from error
+    if as_json:
+        click.echo(json.dumps(shown(artifacts, planned, made, provider.chain_id), indent=2))
+        return
+    for deployment in made:
+        click.echo(
+            f"Deployed {deployment.contract} in block {deployment.block_number} by {deployment.transaction_hash}."
+        )
+    if made:
+        click.echo(f"Record: {path}")
+    elif not planned.all_gas:
+        click.echo("Nothing to do.")
+    else:
+        click.echo("A dry run: nothing was sent.")
+
+
+def tell(artifacts: tuple[Artifact, ...], planned: Plan, chain_id: int) -> None:
+    """What will be done, before it is."""
+    click.echo(f"Chain {chain_id}")
+    for artifact in artifacts:
+        gas = planned.gas[artifact.contract]
+        does = f"{gas:,} gas" if gas else "there already, with the compiler's code"
+        click.echo(f"  {artifact.contract}: {artifact.address}, {len(artifact.runtime_code):,} bytes, {does}")
+    if planned.all_gas:
+        price = "; what the chain asks for a gas is unknown" if planned.cost is None else f", {coins(planned.cost)} now"
+        click.echo(f"In all {planned.all_gas:,} gas{price}.")
+
+
+def shown(artifacts: tuple[Artifact, ...], planned: Plan, made: list[Deployment], chain_id: int) -> dict[str, Any]:
+    """The same for ``--json``: gas and wei as they were estimated beforehand, and the transactions sent."""
+    sent = {deployment.contract: deployment for deployment in made}
+    return {
+        "chain_id": chain_id,
+        "gas": planned.all_gas,
+        "gas_price_wei": planned.gas_price,
+        "cost_wei": planned.cost,
+        "contracts": [
+            {
+                "contract": each.contract,
+                "address": each.address,
+                "code_bytes": len(each.runtime_code),
+                "runtime_code_hash": each.runtime_code_hash,
+                "was_there": planned.gas[each.contract] == 0,
+                "gas": planned.gas[each.contract],
+                "transaction_hash": sent[each.contract].transaction_hash if each.contract in sent else None,
+                "block_number": sent[each.contract].block_number if each.contract in sent else None,
+            }
+            for each in artifacts
+        ],
+    }

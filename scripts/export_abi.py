@@ -1,4 +1,4 @@
-"""Write what the client knows of the contract: ``ape run export_abi``, and ``--check`` to compare only."""
+"""Write what the client knows of the contracts: ``ape run export_abi``, and ``--check`` to compare only."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from pathlib import Path
 
 import click
 
-from scripts._artifact import CONTRACT, SALT, Artifact, compiled
+from scripts._artifact import Artifact, compiled
 
-TARGET = Path(__file__).resolve().parents[1] / "memsync_client" / "abi" / f"{CONTRACT}.json"
+FOLDER = Path(__file__).resolve().parents[1] / "memsync_client" / "abi"
 
 
 def exported(artifact: Artifact) -> str:
-    """The text of ``memsync_client/abi/MemoryRegistry.json``; byte strings are 0x hex."""
+    """The text of ``memsync_client/abi/CONTRACT.json``; byte strings are 0x hex."""
     content = {
-        "contractName": CONTRACT,
+        "contractName": artifact.contract,
         "address": artifact.address,
-        "salt": "0x" + SALT.hex(),
+        "salt": "0x" + artifact.salt.hex(),
         "runtimeCodeHash": artifact.runtime_code_hash,
         "compiler": artifact.compiler,
         "creationCode": "0x" + artifact.creation_code.hex(),
@@ -29,16 +29,20 @@ def exported(artifact: Artifact) -> str:
 
 
 @click.command()
-@click.option("--check", is_flag=True, help="Write nothing; fail if the file is not what the compiler gives.")
+@click.option("--check", is_flag=True, help="Write nothing; fail if a file is not what the compiler gives.")
 def cli(check: bool) -> None:
-    """Write ABI, creation code and deterministic address into the client."""
-    artifact = compiled()
-    new, old = exported(artifact), TARGET.read_text() if TARGET.exists() else ""
-    if new == old:
-        click.echo(f"{TARGET.name} is what the compiler gives: {artifact.address}")
-    elif check:
-        raise click.ClickException(f"{TARGET.name} is not what the compiler gives; run: ape run export_abi")
-    else:
-        TARGET.parent.mkdir(exist_ok=True)
-        TARGET.write_text(new)
-        click.echo(f"Wrote {TARGET.name}: {artifact.address}, {len(artifact.runtime_code):,} bytes of code")
+    """Write ABI, creation code and deterministic address of each contract into the client."""
+    stale = []
+    for artifact in compiled():
+        path = FOLDER / f"{artifact.contract}.json"
+        new, old = exported(artifact), path.read_text() if path.exists() else ""
+        if new == old:
+            click.echo(f"{path.name} is what the compiler gives: {artifact.address}")
+        elif check:
+            stale.append(path.name)
+        else:
+            FOLDER.mkdir(exist_ok=True)
+            path.write_text(new)
+            click.echo(f"Wrote {path.name}: {artifact.address}, {len(artifact.runtime_code):,} bytes of code")
+    if stale:
+        raise click.ClickException(f"not what the compiler gives: {', '.join(stale)}; run: ape run export_abi")

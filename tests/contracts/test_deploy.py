@@ -4,28 +4,45 @@ import json
 import os
 import re
 import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
-from ape import Contract
+from ape import Contract, networks
 from ape.api import ProviderAPI, TestAccountAPI
+from ape.managers.accounts import TestAccountManager
 from click.testing import CliRunner
 from eth_account import Account
 from eth_utils import keccak, to_checksum_address
 
 from scripts import export_abi
-from scripts._artifact import CREATE2_DEPLOYER, SALT, Artifact, compiled
-from scripts._deployment import Deployment, code_hash, differences, read_record
-from scripts.deploy import DeploymentRefused, deploy, is_deployed
+from scripts._artifact import CONTRACTS, CREATE2_DEPLOYER, Artifact, compiled
+from scripts._deployment import Deployment, code_hash, read_records, record_differences, write_records
+from scripts._domain import domain_differences
+from scripts.check_deployment import cli as check_command
+from scripts.check_deployment import differences
+from scripts.deploy import DeploymentRefused, check_balance, deploy, deploy_all, is_deployed, plan
+from scripts.deploy import cli as deploy_command
+
+Run = Callable[..., tuple[int, str, str]]
 
 ROOT = Path(__file__).resolve().parents[2]
+DOMAIN_TYPEHASH = keccak(text="EIP712Domain(string name,string version,uint256 chainId,address verifyingContract)")
 
 
 @pytest.fixture(scope="module")
-def artifact() -> Artifact:
+def artifacts() -> tuple[Artifact, ...]:
     return compiled()
+
+
+@pytest.fixture(scope="module")
+def artifact(artifacts: tuple[Artifact, ...]) -> Artifact:
+    """The registry's."""
+    return artifacts[0]
 
 
 @pytest.fixture
@@ -44,37 +61,101 @@ def set_code(provider: ProviderAPI, address: str, code: str) -> None:
     provider.make_request("anvil_setCode", [address, code])
 
 
-def run(script: str, provider: ProviderAPI, *arguments: str, **environment: str) -> tuple[int, str]:
-    """Run a script as a person does, on the chain of this test; exit code and all that it printed."""
-    done = subprocess.run(
-        ["ape", "run", script, "--network", str(provider.http_uri), *arguments],
-        cwd=ROOT,
-        env=os.environ | environment,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
-    return done.returncode, done.stdout + done.stderr
+def replaced(code: bytes, old: bytes, new: bytes) -> bytes:
+    """The code with a constant, or everywhere an instruction, changed."""
+    if len(old) > 1:
+        assert code.count(old) == 1
+        return code.replace(old, new)
+    changed, at = bytearray(code), 0
+    while at < len(code):
+        if code[at] == old[0]:
+            changed[at] = new[0]
+        at += 1 + max(0, code[at] - 0x5F) * (code[at] <= 0x7F)  # PUSH1 is 0x60, PUSH32 0x7f
+    return bytes(changed)
 
 
+@pytest.fixture
+def run(provider: ProviderAPI, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Runs a script with options on the chain of this test: exit code, standard output and standard error.
+
+    Past the command line, which would connect to the chain anew and then disconnect the test.
+    """
+
+    def call(script: click.Command, **options: Any) -> tuple[int, str, str]:
+        absent = {"account": None, "record": None, "dry_run": False, "as_json": False}
+        taken = {option.name for option in script.params}
+        code = 0
+        assert script.callback is not None
+        try:
+            script.callback(provider=provider, **{name: absent[name] for name in absent if name in taken} | options)
+        except click.ClickException as error:
+            error.show()
+            code = error.exit_code
+        return code, *capsys.readouterr()
+
+    return call
+
+
+@contextmanager
+def another_chain(chain_id: int) -> Iterator[ProviderAPI]:
+    """Connected to an anvil of its own, until the block ends."""
+    command = ["anvil", "--port", "0", "--chain-id", str(chain_id), "--hardfork", "osaka"]
+    node = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    try:
+        assert node.stdout is not None
+        ready = next(line for line in node.stdout if line.startswith("Listening on "))
+        with networks.parse_network_choice(f"http://{ready.split()[-1]}") as provider:
+            yield provider
+    finally:
+        node.terminate()
+        node.wait()
+
+
+@pytest.mark.parametrize("place", range(len(CONTRACTS)), ids=CONTRACTS)
 def test_deploy__fresh_chain__stands_at_derived_address(
-    artifact: Artifact, provider: ProviderAPI, stranger: TestAccountAPI
+    place: int, artifacts: tuple[Artifact, ...], provider: ProviderAPI, stranger: TestAccountAPI
 ) -> None:
+    artifact = artifacts[place]
     # EIP-1014, written out once more: the address depends on the deployer, the salt and the creation code alone.
-    digest = keccak(hexstr=f"ff{CREATE2_DEPLOYER[2:]}{SALT.hex()}{keccak(artifact.creation_code).hex()}")
+    salt = f"MemSync {CONTRACTS[place]}".encode().ljust(32, b"\0")
+    digest = keccak(hexstr=f"ff{CREATE2_DEPLOYER[2:]}{salt.hex()}{keccak(artifact.creation_code).hex()}")
     address = to_checksum_address(digest[-20:])
     assert code_hash(provider, address) is None
 
     made = deploy(artifact, stranger)
 
     assert made is not None
-    assert made.address == address
+    assert (made.contract, made.address) == (CONTRACTS[place], address)
     assert code_hash(provider, address) == made.runtime_code_hash == artifact.runtime_code_hash
-    assert Contract(address, abi=artifact.abi).vaultCount(stranger) == 0
     receipt = provider.get_receipt(made.transaction_hash)
     assert (receipt.receiver, receipt.block_number, receipt.sender) == (CREATE2_DEPLOYER, made.block_number, stranger)
     assert made.chain_id == int(provider.make_request("eth_chainId", []), 16)
+
+
+def test_deploy__fresh_chain__contracts_answer(
+    artifacts: tuple[Artifact, ...], owner: TestAccountAPI, stranger: TestAccountAPI, tmp_path: Path
+) -> None:
+    deploy_all(artifacts, owner, tmp_path / "records.json")
+    registry, keys, blobs = (Contract(each.address, abi=each.abi) for each in artifacts)
+    assert registry.vaultCount(stranger) == 0
+    assert tuple(keys.keyOf(stranger)) == (bytes(32), 0, 0)
+    assert blobs.blockOf(bytes(32)) == 0
+
+
+def test_deploy__two_chains__same_addresses_and_each_its_own_domain(
+    artifacts: tuple[Artifact, ...], accounts: TestAccountManager, tmp_path: Path
+) -> None:
+    addresses = []
+    for chain_id in (7001, 8002):
+        with another_chain(chain_id) as provider:
+            made = deploy_all(artifacts, accounts[chain_id % 10], tmp_path / f"{chain_id}.json")
+            assert [entry.chain_id for entry in made] == [chain_id] * 3
+            for artifact, record in zip(artifacts, made, strict=True):
+                assert differences(artifact, record, provider) == []
+            stated = Contract(artifacts[0].address, abi=artifacts[0].abi).eip712Domain()
+            assert (stated[3], stated[4]) == (chain_id, artifacts[0].address)
+            addresses.append([entry.address for entry in made])
+    assert addresses[0] == addresses[1]
 
 
 def test_deploy__already_there__sends_nothing(
@@ -86,22 +167,15 @@ def test_deploy__already_there__sends_nothing(
     assert (stranger.nonce, provider.get_block("latest").number) == (nonce, height)
 
 
+@pytest.mark.parametrize(("code", "found"), [("0x", "no code there"), ("0x00", "other code there")])
 def test_deploy__no_deployer_on_chain__refused(
-    artifact: Artifact, provider: ProviderAPI, owner: TestAccountAPI
+    code: str, found: str, artifact: Artifact, provider: ProviderAPI, owner: TestAccountAPI
 ) -> None:
-    set_code(provider, CREATE2_DEPLOYER, "0x")
+    set_code(provider, CREATE2_DEPLOYER, code)
     nonce = owner.nonce
-    with pytest.raises(DeploymentRefused, match=f"lacks the CREATE2 deployer {CREATE2_DEPLOYER} \\(no code there\\)"):
+    with pytest.raises(DeploymentRefused, match=f"lacks the CREATE2 deployer {CREATE2_DEPLOYER} \\({found}\\)"):
         deploy(artifact, owner)
     assert owner.nonce == nonce
-
-
-def test_deploy__other_deployer_on_chain__refused(
-    artifact: Artifact, provider: ProviderAPI, owner: TestAccountAPI
-) -> None:
-    set_code(provider, CREATE2_DEPLOYER, "0x00")
-    with pytest.raises(DeploymentRefused, match=r"\(other code there\)"):
-        deploy(artifact, owner)
 
 
 def test_deploy__other_code_at_address__refused(
@@ -112,73 +186,199 @@ def test_deploy__other_code_at_address__refused(
         deploy(artifact, owner)
 
 
+def test_deploy_all__one_there_already__sends_the_others_and_keeps_its_record(
+    artifacts: tuple[Artifact, ...], owner: TestAccountAPI, tmp_path: Path
+) -> None:
+    path = tmp_path / "records" / "record.json"
+    first = deploy_all(artifacts[1:2], owner, path)
+    nonce = owner.nonce
+
+    made = deploy_all(artifacts, owner, path)
+
+    assert [entry.contract for entry in made] == ["MemoryRegistry", "BlobLog"]
+    assert owner.nonce == nonce + 2
+    assert read_records(path) == first + made
+
+
+def test_deploy_all__refused_half_way__what_was_done_is_recorded(
+    artifacts: tuple[Artifact, ...], provider: ProviderAPI, owner: TestAccountAPI, tmp_path: Path
+) -> None:
+    path = tmp_path / "record.json"
+    set_code(provider, artifacts[2].address, "0x00")
+    with pytest.raises(DeploymentRefused, match=f"other code stands at {artifacts[2].address}"):
+        deploy_all(artifacts, owner, path)
+    assert [entry.contract for entry in read_records(path)] == ["MemoryRegistry", "KeyRegistry"]
+
+
+def test_plan__each_contract__below_the_cap_of_a_transaction(
+    artifacts: tuple[Artifact, ...], provider: ProviderAPI
+) -> None:
+    for artifact in artifacts:
+        # 200 gas a byte of code, 32,000 for CREATE2, 21,000 for the transaction, and its calldata.
+        gas = plan((artifact,), provider).all_gas
+        assert 200 * len(artifact.runtime_code) + 53_000 < gas < 16_777_216
+        assert len(artifact.deployment_calldata) < 128 * 1024
+
+
 def test_deploy_command__dry_run__sends_nothing_and_says_cost(
-    artifact: Artifact, provider: ProviderAPI, tmp_path: Path
+    run: Run, artifacts: tuple[Artifact, ...], provider: ProviderAPI, tmp_path: Path
 ) -> None:
     height = provider.get_block("latest").number
-    code, said = run("deploy", provider, "--dry-run", "--record", str(tmp_path / "record.json"))
+    given = {"dry_run": True, "record": tmp_path / "record.json"}
+    code, said, _ = run(deploy_command, **given)
     assert code == 0
-    assert artifact.address in said
-    [gas] = [int(number.replace(",", "")) for number in re.findall(r"([\d,]+) gas,", said)]
-    # 200 gas a byte of code, 32,000 for CREATE2, 21,000 for the transaction, and its calldata.
-    assert 200 * len(artifact.runtime_code) + 53_000 < gas < 16_777_216
-    assert code_hash(provider, artifact.address) is None
+    for artifact in artifacts:
+        assert f"{artifact.contract}: {artifact.address}, " in said
+    *each, total = [int(number.replace(",", "")) for number in re.findall(r"([\d,]+) gas", said)]
+    assert (len(each), sum(each)) == (3, total)
+
+    code, said, _ = run(deploy_command, **given, as_json=True)
+    assert code == 0
+    shown = json.loads(said)
+    assert [entry["gas"] for entry in shown["contracts"]] == each
+    assert [entry["address"] for entry in shown["contracts"]] == [artifact.address for artifact in artifacts]
+    assert {entry["was_there"] for entry in shown["contracts"]} == {False}
+    assert shown["cost_wei"] == (shown["gas_price_wei"] and total * shown["gas_price_wei"])
+    assert {code_hash(provider, artifact.address) for artifact in artifacts} == {None}
     assert provider.get_block("latest").number == height
     assert not list(tmp_path.iterdir())
 
 
-def test_deploy_command__no_account__refused(artifact: Artifact, provider: ProviderAPI) -> None:
-    code, said = run("deploy", provider)
+def test_check_balance__poor_account__refused(artifacts: tuple[Artifact, ...], owner: TestAccountAPI) -> None:
+    with another_chain(7001) as provider:
+        cost = plan(artifacts, provider).cost
+        assert cost is not None
+        provider.make_request("anvil_setBalance", [owner.address, hex(cost)])
+        check_balance(owner, cost)
+        provider.make_request("anvil_setBalance", [owner.address, hex(cost - 1)])
+        with pytest.raises(DeploymentRefused, match=f"{owner.address} has .* and needs about 0.0"):
+            check_balance(owner, cost)
+
+
+def test_deploy_command__other_code_at_one_address__nothing_is_sent(
+    run: Run, artifacts: tuple[Artifact, ...], provider: ProviderAPI, owner: TestAccountAPI, tmp_path: Path
+) -> None:
+    set_code(provider, artifacts[2].address, "0x00")
+    height = provider.get_block("latest").number
+    code, _, said = run(deploy_command, account=owner, record=tmp_path / "record.json")
+    assert code == 1
+    assert f"other code stands at {artifacts[2].address}" in said
+    assert provider.get_block("latest").number == height
+
+
+def test_deploy_command__no_account__refused(run: Run, provider: ProviderAPI) -> None:
+    height = provider.get_block("latest").number
+    code, _, said = run(deploy_command)
     assert code == 2
     assert "--account is needed" in said
-    assert code_hash(provider, artifact.address) is None
+    assert provider.get_block("latest").number == height
 
 
 def test_deploy_command__key_file__signs_without_a_prompt(
-    artifact: Artifact, provider: ProviderAPI, owner: TestAccountAPI, tmp_path: Path
+    artifacts: tuple[Artifact, ...], provider: ProviderAPI, owner: TestAccountAPI, tmp_path: Path
 ) -> None:
     folder = tmp_path / ".ape" / "accounts"
     folder.mkdir(parents=True)
     key_file = Account.encrypt(owner.private_key, "salt and coal", kdf="pbkdf2", iterations=2)
     (folder / "deployer.json").write_text(json.dumps(key_file))
     given = ("--account", "deployer", "--record", str(tmp_path / "record.json"))
+    # A process of its own, as a person starts it: which key files there are is read once, from the home folder.
+    command = ["ape", "run", "deploy", "--network", str(provider.http_uri), "--json", *given]
+    environment = os.environ | {"HOME": str(tmp_path)}
 
-    code, said = run("deploy", provider, *given, HOME=str(tmp_path))
-    assert code == 1
-    assert "APE_ACCOUNTS_deployer_PASSPHRASE" in said
-    assert code_hash(provider, artifact.address) is None
+    def start(**secret: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            command,
+            cwd=ROOT,
+            env=environment | secret,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
 
-    code, said = run("deploy", provider, *given, HOME=str(tmp_path), APE_ACCOUNTS_deployer_PASSPHRASE="salt and coal")
-    assert code == 0, said
-    assert code_hash(provider, artifact.address) == artifact.runtime_code_hash
+    refused = start()
+    assert refused.returncode == 1
+    assert "APE_ACCOUNTS_deployer_PASSPHRASE" in refused.stderr
+    assert {code_hash(provider, artifact.address) for artifact in artifacts} == {None}
+
+    done = start(APE_ACCOUNTS_deployer_PASSPHRASE="salt and coal")
+    assert done.returncode == 0, done.stderr
+    shown = json.loads(done.stdout)
+    assert shown["cost_wei"] == shown["gas"] * shown["gas_price_wei"] > 0
+    for artifact, entry in zip(artifacts, shown["contracts"], strict=True):
+        assert provider.get_receipt(entry["transaction_hash"]).block_number == entry["block_number"]
+        assert code_hash(provider, artifact.address) == artifact.runtime_code_hash
 
 
-def test_commands__deployed__record_is_checked(artifact: Artifact, provider: ProviderAPI, tmp_path: Path) -> None:
+def test_commands__deployed__records_are_checked(
+    run: Run, artifacts: tuple[Artifact, ...], owner: TestAccountAPI, tmp_path: Path
+) -> None:
     path = tmp_path / "records" / "record.json"
-    given = ("--record", str(path))
-    code, said = run("check_deployment", provider, *given)
+    code, _, said = run(check_command, record=path)
     assert code == 1
     assert "can't read the record" in said
 
-    code, said = run("deploy", provider, "--account", "TEST::1", *given)
-    assert code == 0, said
-    record = read_record(path)
-    assert record.address == artifact.address
-    code, said = run("check_deployment", provider, *given)
-    assert code == 0, said
+    code, said, _ = run(deploy_command, account=owner, record=path)
+    assert code == 0
+    records = read_records(path)
+    assert [entry.address for entry in records] == [artifact.address for artifact in artifacts]
+    code, said, _ = run(check_command, record=path)
+    assert code == 0
+    assert said.count("as compiled, and what its record says") == 3
+    assert f"MemoryRegistry at {artifacts[0].address}: code hash and EIP-712 domain as compiled" in said
 
     path.unlink()
-    code, said = run("deploy", provider, "--account", "TEST::1", *given)
+    code, said, _ = run(deploy_command, account=owner, record=path)
     assert code == 0
     assert "Nothing to do" in said
     assert not path.exists()
 
-    replace(record, block_number=record.block_number + 1).write(path)
-    code, said = run("check_deployment", provider, *given)
+    high = records[1].block_number
+    write_records(path, [records[0], replace(records[1], block_number=high + 1)])
+    code, said, complaints = run(check_command, record=path, as_json=True)
     assert code == 1
-    assert (
-        f"block of the transaction, recorded and on chain: {record.block_number + 1} != {record.block_number}" in said
-    )
+    named = f"block of the transaction, recorded and on chain: {high + 1} != {high}"
+    assert f"KeyRegistry: {named}\n" in complaints
+    assert [(entry["recorded"], entry["differences"]) for entry in json.loads(said)["contracts"]] == [
+        (True, []),
+        (True, [named]),
+        (False, []),
+    ]
+
+
+def test_check_command__nothing_there__each_contract_named(run: Run) -> None:
+    code, said, complaints = run(check_command)
+    assert (code, said) == (1, "")
+    for contract in CONTRACTS:
+        assert re.search(rf"^{contract}: code hash, compiled and on chain: 0x\w+ != None$", complaints, re.MULTILINE)
+    assert complaints.endswith(f": {', '.join(CONTRACTS)}\n")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "named"),
+    [
+        (b"MemoryRegistry", b"RegistryOfMine", ["name", "separator"]),
+        (DOMAIN_TYPEHASH, bytes(32), ["separator"]),
+        (b"\x46", b"\x3a", ["chain id", "separator"]),  # CHAINID, GASPRICE
+        (b"\x30", b"\x33", ["verifying contract", "separator"]),  # ADDRESS, CALLER
+    ],
+    ids=["name", "typehash", "chain", "contract"],
+)
+def test_domain_differences__another_domain__named(
+    old: bytes, new: bytes, named: list[str], artifact: Artifact, deployment: Deployment, provider: ProviderAPI
+) -> None:
+    assert domain_differences(artifact.address, provider) == []
+    code = replaced(artifact.runtime_code, old, new)
+    set_code(provider, artifact.address, "0x" + code.hex())
+    found = domain_differences(artifact.address, provider)
+    assert [re.sub("^EIP-712 domain,? ", "", line).split(",")[0] for line in found] == named
+
+
+def test_domain_differences__no_registry__named(artifact: Artifact, provider: ProviderAPI) -> None:
+    for code in ("0x", "0x00", "0xfe"):
+        set_code(provider, artifact.address, code)
+        assert domain_differences(artifact.address, provider) == ["EIP-712 domain: eip712Domain() does not answer"]
 
 
 @pytest.mark.parametrize(
@@ -197,11 +397,11 @@ def test_commands__deployed__record_is_checked(artifact: Artifact, provider: Pro
     ],
     ids=lambda value: "-".join(value) if isinstance(value, dict) else "",
 )
-def test_differences__one_field_changed__named(
+def test_record_differences__one_field_changed__named(
     change: dict[str, Any], named: set[str], artifact: Artifact, deployment: Deployment, provider: ProviderAPI
 ) -> None:
-    assert differences(deployment, artifact, provider) == []
-    found = differences(replace(deployment, **change), artifact, provider)
+    assert record_differences(deployment, artifact, provider) == []
+    found = record_differences(replace(deployment, **change), artifact, provider)
     assert {difference.split(",")[0] for difference in found} == named
 
 
@@ -209,16 +409,18 @@ def test_differences__code_on_chain_changed__named(
     artifact: Artifact, deployment: Deployment, provider: ProviderAPI
 ) -> None:
     set_code(provider, artifact.address, "0x")
-    assert differences(deployment, artifact, provider) == [
-        f"code hash, recorded and on chain: {artifact.runtime_code_hash} != None"
+    assert differences(artifact, deployment, provider) == [
+        f"code hash, compiled and on chain: {artifact.runtime_code_hash} != None",
+        f"code hash, recorded and on chain: {artifact.runtime_code_hash} != None",
+        "EIP-712 domain: eip712Domain() does not answer",
     ]
 
 
-def test_differences__contract_changed_since__named(
+def test_record_differences__contract_changed_since__named(
     artifact: Artifact, deployment: Deployment, provider: ProviderAPI
 ) -> None:
     changed = replace(artifact, runtime_code=artifact.runtime_code[:-1], creation_code=artifact.creation_code[:-1])
-    found = differences(deployment, changed, provider)
+    found = record_differences(deployment, changed, provider)
     assert [difference.split(":")[0] for difference in found] == [
         "address, recorded and derived",
         "code hash, recorded and compiled",
@@ -226,55 +428,70 @@ def test_differences__contract_changed_since__named(
     ]
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{}", '{"address": "0x"}'])
-def test_read_record__not_a_record__refused(text: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("text", ["", "{", '["MemoryRegistry"]', "[{}]", '[{"address": "0x"}]', "3"])
+def test_read_records__not_records__refused(text: str, tmp_path: Path) -> None:
     (tmp_path / "record.json").write_text(text)
-    with pytest.raises(ValueError, match=r"not a deployment record|Expecting value"):
-        read_record(tmp_path / "record.json")
+    with pytest.raises(ValueError, match=r"no list of deployments|Expecting"):
+        read_records(tmp_path / "record.json")
 
 
-def test_read_record__address_mistyped__refused(deployment: Deployment, tmp_path: Path) -> None:
+def test_read_records__address_mistyped__refused(deployment: Deployment, tmp_path: Path) -> None:
     path = tmp_path / "record.json"
-    deployment.write(path)
-    assert read_record(path) == deployment
+    write_records(path, [deployment])
+    assert read_records(path) == [deployment]
     path.write_text(path.read_text().replace(deployment.address, deployment.address.lower()))
     with pytest.raises(ValueError, match=f"{deployment.address.lower()}' is no address"):
-        read_record(path)
+        read_records(path)
+
+
+def test_read_records__contract_unknown_or_named_twice__refused(deployment: Deployment, tmp_path: Path) -> None:
+    path = tmp_path / "record.json"
+    for records in ([deployment, deployment], [replace(deployment, contract="Registry")]):
+        write_records(path, records)
+        with pytest.raises(ValueError, match="at most once"):
+            read_records(path)
 
 
 def test_export_command__stale_file__check_fails_and_export_mends(
-    artifact: Artifact, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    artifacts: tuple[Artifact, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    target = tmp_path / "abi" / "MemoryRegistry.json"
-    monkeypatch.setattr(export_abi, "TARGET", target)
+    folder = tmp_path / "abi"
+    monkeypatch.setattr(export_abi, "FOLDER", folder)
     assert CliRunner().invoke(export_abi.cli, ["--check"]).exit_code == 1
-    assert not target.exists()
+    assert not folder.exists()
     assert CliRunner().invoke(export_abi.cli, []).exit_code == 0
     assert CliRunner().invoke(export_abi.cli, ["--check"]).exit_code == 0
 
-    content = json.loads(target.read_text())
-    assert content["address"] == artifact.address
-    assert bytes.fromhex(content["creationCode"][2:]) == artifact.creation_code
-    target.write_text(target.read_text().replace(artifact.address, CREATE2_DEPLOYER))
-    assert CliRunner().invoke(export_abi.cli, ["--check"]).exit_code == 1
+    assert {path.name for path in folder.iterdir()} == {f"{contract}.json" for contract in CONTRACTS}
+    for artifact in artifacts:
+        target = folder / f"{artifact.contract}.json"
+        content = json.loads(target.read_text())
+        assert content["address"] == artifact.address
+        assert bytes.fromhex(content["creationCode"][2:]) == artifact.creation_code
+        assert content["abi"] == artifact.abi
+        target.write_text(target.read_text().replace(artifact.address, CREATE2_DEPLOYER))
+        checked = CliRunner().invoke(export_abi.cli, ["--check"])
+        assert checked.exit_code == 1
+        assert f"not what the compiler gives: {target.name};" in checked.output
+        assert CliRunner().invoke(export_abi.cli, []).exit_code == 0
 
 
-def test_artifact__recompiled_from_its_settings__same_code(artifact: Artifact) -> None:
+@pytest.mark.parametrize("place", range(len(CONTRACTS)), ids=CONTRACTS)
+def test_artifact__recompiled_from_its_settings__same_code(place: int, artifacts: tuple[Artifact, ...]) -> None:
     """Version and settings, as exported and recorded, are all that a stranger needs to reproduce the code."""
-    source = "contracts/MemoryRegistry.sol"
+    artifact = artifacts[place]
+    source = f"contracts/{artifact.contract}.sol"
+    outputs = ["evm.bytecode.object", "evm.deployedBytecode.object"]
     request = {
         "language": "Solidity",
         "sources": {source: {"content": (ROOT / source).read_text()}},
-        "settings": {
-            **artifact.compiler_settings,
-            "outputSelection": {source: {"MemoryRegistry": ["evm.bytecode.object", "evm.deployedBytecode.object"]}},
-        },
+        "settings": {**artifact.compiler_settings, "outputSelection": {source: {artifact.contract: outputs}}},
     }
     version = artifact.compiler_version.split("+")[0]
     solc = Path(os.environ["SOLCX_BINARY_PATH"]) / f"solc-v{version}"
     command = [str(solc), "--standard-json", "--base-path", str(ROOT)]
     done = subprocess.run(command, input=json.dumps(request), capture_output=True, text=True, check=True)
-    contract = json.loads(done.stdout)["contracts"][source]["MemoryRegistry"]["evm"]
+    contract = json.loads(done.stdout)["contracts"][source][artifact.contract]["evm"]
     assert contract["bytecode"]["object"] == artifact.creation_code.hex()
     assert contract["deployedBytecode"]["object"] == artifact.runtime_code.hex()
     assert b"solc" not in artifact.runtime_code  # no metadata, which names the compiler and depends on file names

@@ -47,7 +47,7 @@ function afterCommit(Head head, uint32 epoch_) pure returns (Head) {
     return _pack(head.owner(), head.version() + 1, epoch_, head.tenure(), 0, 0);
 }
 
-/// @dev For every write but a commit that keeps the epoch.
+/// @dev For a write that keeps the epoch and is neither a commit nor a close.
 function afterWrite(Head head) pure returns (Head) {
     return _pack(
         head.owner(), head.version() + 1, head.epoch(), head.tenure(), _oneMore(head.headLag()), head.epochLag()

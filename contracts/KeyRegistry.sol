@@ -26,6 +26,7 @@ contract KeyRegistry is IKeyRegistry {
     /// @inheritdoc IKeyRegistry
     function withdraw() external {
         bytes32 keyId = _keys[msg.sender].keyId;
+        // slither-disable-next-line incorrect-equality
         if (keyId == 0) revert NoKey(msg.sender);
 
         delete _keys[msg.sender];

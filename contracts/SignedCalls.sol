@@ -31,10 +31,10 @@ abstract contract SignedCalls is ISignedCalls, Vaults {
         "Revoke(address account,bytes32 vaultId,address grantee,uint32 grantVersion,uint256 deadline)"
     );
     bytes32 private constant REVOKE_ALL_TYPEHASH = keccak256(
-        "RevokeAll(address account,bytes32 vaultId,uint16 tenure,uint256 deadline)"
+        "RevokeAll(address account,bytes32 vaultId,uint16 expectedTenure,uint256 deadline)"
     );
     bytes32 private constant ROTATE_TYPEHASH = keccak256(
-        "Rotate(address account,bytes32 vaultId,uint32 epoch,uint256 deadline)"
+        "Rotate(address account,bytes32 vaultId,uint32 expectedEpoch,uint256 deadline)"
     );
     bytes32 private constant SET_BASE_URI_TYPEHASH = keccak256(
         "SetBaseURI(address account,bytes32 vaultId,uint32 expectedVersion,string baseURI,uint256 deadline)"
@@ -50,16 +50,16 @@ abstract contract SignedCalls is ISignedCalls, Vaults {
         "Accept(address account,bytes32 vaultId,uint32 offerVersion,uint256 deadline)"
     );
     bytes32 private constant SET_RECOVERY_TYPEHASH = keccak256(
-        "SetRecovery(address account,bytes32 vaultId,address recovery,uint32 attempt,uint256 deadline)"
+        "SetRecovery(address account,bytes32 vaultId,address recovery,uint32 expectedAttempt,uint256 deadline)"
     );
     bytes32 private constant START_RECOVERY_TYPEHASH = keccak256(
-        "StartRecovery(address account,bytes32 vaultId,address newOwner,uint32 attempt,uint256 deadline)"
+        "StartRecovery(address account,bytes32 vaultId,address newOwner,uint32 expectedAttempt,uint256 deadline)"
     );
     bytes32 private constant VETO_RECOVERY_TYPEHASH = keccak256(
-        "VetoRecovery(address account,bytes32 vaultId,uint32 attempt,uint256 deadline)"
+        "VetoRecovery(address account,bytes32 vaultId,uint32 expectedAttempt,uint256 deadline)"
     );
     bytes32 private constant FINISH_RECOVERY_TYPEHASH = keccak256(
-        "FinishRecovery(address account,bytes32 vaultId,uint32 attempt,uint256 deadline)"
+        "FinishRecovery(address account,bytes32 vaultId,uint32 expectedAttempt,uint256 deadline)"
     );
     bytes32 private constant CLOSE_TYPEHASH = keccak256(
         "Close(address account,bytes32 vaultId,uint32 expectedVersion,bytes32 successor,uint256 deadline)"
@@ -188,31 +188,31 @@ abstract contract SignedCalls is ISignedCalls, Vaults {
 
     /// @inheritdoc ISignedCalls
     function revokeAllFor(
-        address account, bytes32 vaultId, uint16 tenure, uint256 deadline, bytes calldata signature
+        address account, bytes32 vaultId, uint16 expectedTenure, uint256 deadline, bytes calldata signature
     ) external {
         _checkOwner(vaultId, _vaults[vaultId].head, account);
         _checkSigned(
             account,
-            keccak256(abi.encode(REVOKE_ALL_TYPEHASH, account, vaultId, tenure, deadline)),
+            keccak256(abi.encode(REVOKE_ALL_TYPEHASH, account, vaultId, expectedTenure, deadline)),
             deadline,
             signature
         );
-        _checkTenure(vaultId, tenure);
+        _checkTenure(vaultId, expectedTenure);
         _revokeAll(account, vaultId);
     }
 
     /// @inheritdoc ISignedCalls
     function rotateFor(
-        address account, bytes32 vaultId, uint32 epoch, uint256 deadline, bytes calldata signature
+        address account, bytes32 vaultId, uint32 expectedEpoch, uint256 deadline, bytes calldata signature
     ) external {
         _checkOwner(vaultId, _vaults[vaultId].head, account);
         _checkSigned(
             account,
-            keccak256(abi.encode(ROTATE_TYPEHASH, account, vaultId, epoch, deadline)),
+            keccak256(abi.encode(ROTATE_TYPEHASH, account, vaultId, expectedEpoch, deadline)),
             deadline,
             signature
         );
-        _checkEpoch(vaultId, epoch);
+        _checkEpoch(vaultId, expectedEpoch);
         _rotate(account, vaultId);
     }
 
@@ -309,18 +309,18 @@ abstract contract SignedCalls is ISignedCalls, Vaults {
         address account,
         bytes32 vaultId,
         address recovery,
-        uint32 attempt,
+        uint32 expectedAttempt,
         uint256 deadline,
         bytes calldata signature
     ) external {
         _checkOwner(vaultId, _vaults[vaultId].head, account);
         _checkSigned(
             account,
-            keccak256(abi.encode(SET_RECOVERY_TYPEHASH, account, vaultId, recovery, attempt, deadline)),
+            keccak256(abi.encode(SET_RECOVERY_TYPEHASH, account, vaultId, recovery, expectedAttempt, deadline)),
             deadline,
             signature
         );
-        _checkAttempt(vaultId, attempt);
+        _checkAttempt(vaultId, expectedAttempt);
         _setRecovery(account, vaultId, recovery);
     }
 
@@ -329,48 +329,48 @@ abstract contract SignedCalls is ISignedCalls, Vaults {
         address account,
         bytes32 vaultId,
         address newOwner,
-        uint32 attempt,
+        uint32 expectedAttempt,
         uint256 deadline,
         bytes calldata signature
     ) external {
         _checkRecovery(vaultId, _vaults[vaultId].head, account);
         _checkSigned(
             account,
-            keccak256(abi.encode(START_RECOVERY_TYPEHASH, account, vaultId, newOwner, attempt, deadline)),
+            keccak256(abi.encode(START_RECOVERY_TYPEHASH, account, vaultId, newOwner, expectedAttempt, deadline)),
             deadline,
             signature
         );
-        _checkAttempt(vaultId, attempt);
+        _checkAttempt(vaultId, expectedAttempt);
         _startRecovery(account, vaultId, newOwner);
     }
 
     /// @inheritdoc ISignedCalls
     function vetoRecoveryFor(
-        address account, bytes32 vaultId, uint32 attempt, uint256 deadline, bytes calldata signature
+        address account, bytes32 vaultId, uint32 expectedAttempt, uint256 deadline, bytes calldata signature
     ) external {
         _checkOwner(vaultId, _vaults[vaultId].head, account);
         _checkSigned(
             account,
-            keccak256(abi.encode(VETO_RECOVERY_TYPEHASH, account, vaultId, attempt, deadline)),
+            keccak256(abi.encode(VETO_RECOVERY_TYPEHASH, account, vaultId, expectedAttempt, deadline)),
             deadline,
             signature
         );
-        _checkAttempt(vaultId, attempt);
+        _checkAttempt(vaultId, expectedAttempt);
         _vetoRecovery(account, vaultId);
     }
 
     /// @inheritdoc ISignedCalls
     function finishRecoveryFor(
-        address account, bytes32 vaultId, uint32 attempt, uint256 deadline, bytes calldata signature
+        address account, bytes32 vaultId, uint32 expectedAttempt, uint256 deadline, bytes calldata signature
     ) external {
         _checkRecovering(vaultId, _vaults[vaultId].head, account);
         _checkSigned(
             account,
-            keccak256(abi.encode(FINISH_RECOVERY_TYPEHASH, account, vaultId, attempt, deadline)),
+            keccak256(abi.encode(FINISH_RECOVERY_TYPEHASH, account, vaultId, expectedAttempt, deadline)),
             deadline,
             signature
         );
-        _checkAttempt(vaultId, attempt);
+        _checkAttempt(vaultId, expectedAttempt);
         _finishRecovery(account, vaultId);
     }
 
@@ -426,8 +426,9 @@ abstract contract SignedCalls is ISignedCalls, Vaults {
         bytes32 digest = MessageHashUtils.toTypedDataHash(domainSeparator, structHash);
 
         // The key first: an account of EIP-7702 has code, and a key that signs for it all the same.
-        (address signer, ECDSA.RecoverError error,) = ECDSA.tryRecoverCalldata(digest, signature);
-        if (error == ECDSA.RecoverError.NoError && signer == account) return;
+        // slither-disable-next-line unused-return
+        (address signer, ECDSA.RecoverError failure,) = ECDSA.tryRecoverCalldata(digest, signature);
+        if (failure == ECDSA.RecoverError.NoError && signer == account) return;
         if (account.code.length == 0) revert InvalidSignature(account, digest);
         if (!SignatureChecker.isValidERC1271SignatureNowCalldata(account, digest, signature)) {
             revert InvalidSignature(account, digest);

@@ -9,7 +9,8 @@ pragma solidity ^0.8.34;
 interface IKeyRegistry {
     /// @notice An account's key. All zero where there is none.
     /// @param keyId SHA-256 of the public key.
-    /// @param blockNumber The block whose log has the key.
+    /// @param blockNumber The block whose log has the key, as contracts see it: on some rollups that is the number of
+    /// the parent chain. There the log is to be searched by account and `keyId`.
     /// @param expiresAt Unix time in seconds from which the key is not to be used any more.
     struct Key {
         bytes32 keyId;

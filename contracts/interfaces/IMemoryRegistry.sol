@@ -5,11 +5,14 @@ pragma solidity ^0.8.34;
 /// @notice A vault is one record: an owner, a version, an epoch, three hashes, a base URI and the grants lent by the
 /// owner. Blobs themselves are stored elsewhere and are opaque here: a content hash is the SHA-256 of a sealed head, a
 /// keyring hash that of a keyring, and the registry looks into neither.
-/// @dev There is no admin, pause or upgrade. Every refusal is one of the errors below and leaves the state as it was.
+/// @dev There is no admin, pause or upgrade. Every refusal is one of the errors below, but for arguments beyond their
+/// type and counters at their end, and leaves the state as it was.
 /// Every write emits exactly one event that names vault and actor, and raises the version by one, but for
 /// `setRecovery`, `startRecovery` and `vetoRecovery`: they raise the attempt, so that a recovery address can't get in
 /// the way of a write that names a version. `multicall` (OpenZeppelin `Multicall`) makes several calls in one
-/// transaction; if one is refused, all are, with its error. Any account may send any of these calls for another that
+/// transaction; if one is refused, all are, with its error, or `FailedCall` where it has none.
+/// Warning: put no revocation into a `multicall` with a call that names a version while another account may commit
+/// first: both would be refused. Any account may send any of these calls for another that
 /// signed it: `ISignedCalls`.
 interface IMemoryRegistry {
     /// @notice One vault as `record` gives it.
@@ -160,8 +163,8 @@ interface IMemoryRegistry {
     event RecoverySet(bytes32 indexed vaultId, address indexed actor, address indexed recovery, uint32 attempt);
 
     /// @notice The recovery address wants the vault to go to a new owner. It replaces a pending recovery.
-    /// @dev An owner who still has the key has until 30 days after `readyAt` to veto it, and should watch for this
-    /// event.
+    /// @dev An owner who still has the key can veto it until it is finished, which may be at `readyAt`, and should
+    /// watch for this event.
     event RecoveryStarted(
         bytes32 indexed vaultId, address indexed actor, address indexed newOwner, uint40 readyAt, uint32 attempt
     );
@@ -195,7 +198,7 @@ interface IMemoryRegistry {
     error WrongSalt(uint256 given, uint256 expected);
     /// @notice Another write came in between: read the record again and build on `current`.
     error WrongVersion(bytes32 vaultId, uint32 expected, uint32 current);
-    /// @notice Only `current` and `current + 1` can be committed to.
+    /// @notice A commit names `current` or `current + 1`; `rotateFor` names `current`.
     error WrongEpoch(bytes32 vaultId, uint32 given, uint32 current);
     /// @notice No grant before a commit has brought a keyring for `epoch`.
     error VaultLocked(bytes32 vaultId, uint32 epoch);
@@ -324,7 +327,8 @@ interface IMemoryRegistry {
     function setBaseURI(bytes32 vaultId, uint32 expectedVersion, string calldata baseURI) external;
 
     /// @notice Offers the vault to a new owner until a time, in place of an earlier offer. Owner only.
-    /// @dev Checked in this order: `UnknownVault`, `VaultClosed`, `NotOwner`, `WrongVersion`, `ZeroNewOwner`,
+    /// @dev In the last tenure nothing can come of it.
+    /// Checked in this order: `UnknownVault`, `VaultClosed`, `NotOwner`, `WrongVersion`, `ZeroNewOwner`,
     /// `NewOwnerIsOwner`, `ExpiryNotInFuture`, `OfferUnchanged`.
     /// @param expectedVersion The vault's current version.
     /// @param newOwner The account that may accept; neither zero nor the owner.
@@ -340,11 +344,13 @@ interface IMemoryRegistry {
     /// recovery address and pending recovery, and locks the vault.
     /// @dev The vault is listed under `acceptedVault` of the caller.
     /// Checked in this order: `UnknownVault`, `VaultClosed`, `NotOffered`, `OfferExpired`, `LastTenure`.
-    /// Warning: head and keyring are still the former owner's, and so is every key to them.
+    /// Warning: head and keyring are still the former owner's, and so is every key to them. Until then the owner may
+    /// change everything but the offer, the tenure too: read the record first, and act on what it says afterwards.
     function accept(bytes32 vaultId) external;
 
     /// @notice Names the account that may start a recovery, or none. Ends a pending recovery. Owner only.
-    /// @dev Names no version and leaves the head alone, as all verbs of recovery but `finishRecovery`.
+    /// @dev Names no version and leaves the head alone, as all verbs of recovery but `finishRecovery`. In the last
+    /// tenure nothing can come of it.
     /// Checked in this order: `UnknownVault`, `VaultClosed`, `NotOwner`, `RecoveryIsOwner`, `RecoveryUnchanged`.
     /// Warning: the recovery address can take the vault from an owner who does not veto within 21 days.
     /// @param recovery The account, other than the stored one and the owner; 0 for none.
@@ -399,6 +405,7 @@ interface IMemoryRegistry {
     function vaultCount(address firstOwner) external view returns (uint256);
 
     /// @notice `keccak256(abi.encode(block.chainid, registry, firstOwner, salt))`, whether or not the vault exists.
+    /// Warning: where a chain split and took another id, vaults from before keep theirs.
     function vaultIdOf(address firstOwner, uint256 salt) external view returns (bytes32);
 
     /// @notice The base URI and the content hash in 64 lower-case hex digits. Reverts with `UnknownVault`.
@@ -432,6 +439,7 @@ interface IMemoryRegistry {
     /// @notice Whether the vault's memory log, as of its last commit, has this entry. Reverts with `UnknownVault`, and
     /// with `MalformedProof` for a proof that could be none of any log: false is said of well-formed proofs only.
     /// @dev Parameters as for `memoryRootFrom`.
+    /// Warning: the root is the word of the owner or a writer; the registry checks neither it nor that the log only grows.
     function provesMemory(bytes32 vaultId, bytes32 leaf, uint64 index, uint64 size, bytes32[] calldata proof)
         external
         view

@@ -11,11 +11,13 @@ pragma solidity ^0.8.34;
 /// the version, the grant's or offer's version, the tenure, the epoch, the attempt.
 /// A signature is 65 bytes of secp256k1 with a low s, from the account's key; or, if the account has code, whatever its
 /// `isValidSignature` (ERC-1271) takes. It is asked statically, and only after it is known that the account may do
-/// this.
+/// this (anyone may `create`).
 /// Checked in this order: that vault and account are what the call needs (`UnknownVault`, `VaultClosed`, `NotOwner`,
 /// `NotWriter`, `NotKeyBearer`, `NotOffered`, `NotRecovery`, `NotNewOwner`); `SignatureExpired`; `InvalidSignature`;
 /// the number, where the call itself has none; the rest as in the call itself.
-/// Warning: a relayer may hold a signature back until its deadline, or send it in an order of its own.
+/// Warning: a relayer may hold a signature back until its deadline, or send it in an order of its own. Keep deadlines
+/// short; and sign nothing that names a version, epoch, tenure or attempt still to come: it outlives what happens until
+/// then, a revocation too.
 interface ISignedCalls {
     error SignatureExpired(uint256 deadline, uint256 currentTime);
     /// @notice Neither the account's key nor the account's code takes the signature.
@@ -55,7 +57,8 @@ interface ISignedCalls {
         bytes calldata signature
     ) external;
 
-    /// @notice `grant` for an owner that signed it. Every revocation and rotation raises the version that it names.
+    /// @notice `grant` for an owner that signed it. Any write ends one that was not sent yet and names the vault's
+    /// current version; `rotate` is one that is never refused, while `revoke` of someone not granted yet is (`NoGrant`).
     function grantFor(
         address account,
         bytes32 vaultId,
@@ -70,7 +73,7 @@ interface ISignedCalls {
     ) external;
 
     /// @notice `revoke` for an owner that signed it, of exactly the grant that `grantVersion` tells from others.
-    /// @dev Nothing but another grant or revocation for this grantee gets in its way: a commit does not.
+    /// @dev Nothing but another grant (a raise too) or revocation for this grantee gets in its way: a commit does not.
     /// @param grantVersion `grantOf(vaultId, grantee).version`; else `WrongGrant`.
     function revokeFor(
         address account,
@@ -82,15 +85,15 @@ interface ISignedCalls {
     ) external;
 
     /// @notice `revokeAll` for an owner that signed it.
-    /// @param tenure The vault's current tenure; else `WrongTenure`.
+    /// @param expectedTenure The vault's current tenure; else `WrongTenure`.
     function revokeAllFor(
-        address account, bytes32 vaultId, uint16 tenure, uint256 deadline, bytes calldata signature
+        address account, bytes32 vaultId, uint16 expectedTenure, uint256 deadline, bytes calldata signature
     ) external;
 
     /// @notice `rotate` for an owner that signed it.
-    /// @param epoch The vault's current epoch; else `WrongEpoch`.
+    /// @param expectedEpoch The vault's current epoch; else `WrongEpoch`.
     function rotateFor(
-        address account, bytes32 vaultId, uint32 epoch, uint256 deadline, bytes calldata signature
+        address account, bytes32 vaultId, uint32 expectedEpoch, uint256 deadline, bytes calldata signature
     ) external;
 
     /// @notice `setBaseURI` for an owner that signed it.
@@ -127,28 +130,39 @@ interface ISignedCalls {
     ) external;
 
     /// @notice `setRecovery` for an owner that signed it.
-    /// @param attempt `recoveryOf(vaultId).attempt`; else `WrongAttempt`.
+    /// @dev A start gets in its way; `setRecovery` names nothing.
+    /// @param expectedAttempt `recoveryOf(vaultId).attempt`; else `WrongAttempt`.
     function setRecoveryFor(
-        address account, bytes32 vaultId, address recovery, uint32 attempt, uint256 deadline, bytes calldata signature
+        address account,
+        bytes32 vaultId,
+        address recovery,
+        uint32 expectedAttempt,
+        uint256 deadline,
+        bytes calldata signature
     ) external;
 
     /// @notice `startRecovery` for the recovery address that signed it.
-    /// @param attempt As for `setRecoveryFor`.
+    /// @param expectedAttempt As for `setRecoveryFor`.
     function startRecoveryFor(
-        address account, bytes32 vaultId, address newOwner, uint32 attempt, uint256 deadline, bytes calldata signature
+        address account,
+        bytes32 vaultId,
+        address newOwner,
+        uint32 expectedAttempt,
+        uint256 deadline,
+        bytes calldata signature
     ) external;
 
     /// @notice `vetoRecovery` for an owner that signed it.
     /// @dev A restart gets in its way, and puts off the end of the recovery by 21 days; `vetoRecovery` names nothing.
-    /// @param attempt As for `setRecoveryFor`.
+    /// @param expectedAttempt As for `setRecoveryFor`.
     function vetoRecoveryFor(
-        address account, bytes32 vaultId, uint32 attempt, uint256 deadline, bytes calldata signature
+        address account, bytes32 vaultId, uint32 expectedAttempt, uint256 deadline, bytes calldata signature
     ) external;
 
     /// @notice `finishRecovery` for the new owner that signed it.
-    /// @param attempt As for `setRecoveryFor`.
+    /// @param expectedAttempt As for `setRecoveryFor`.
     function finishRecoveryFor(
-        address account, bytes32 vaultId, uint32 attempt, uint256 deadline, bytes calldata signature
+        address account, bytes32 vaultId, uint32 expectedAttempt, uint256 deadline, bytes calldata signature
     ) external;
 
     /// @notice `close` for an owner that signed it.

@@ -411,10 +411,10 @@ class RegistryModel:
         vault = self.vaults.get(vault_id, Vault(ZERO_ADDRESS, NONE, NONE, NONE, ""))
         return {
             "grantVersion": vault.grants.get(rest[0] if rest else "", Grant()).version,
-            "tenure": vault.tenure,
-            "epoch": vault.epoch,
+            "expectedTenure": vault.tenure,
+            "expectedEpoch": vault.epoch,
             "offerVersion": vault.offer.version,
-            "attempt": vault.recovery.attempt,
+            "expectedAttempt": vault.recovery.attempt,
         }[BOUND[verb]]
 
     def _handed_over(self, event: str, vault_id: bytes, vault: Vault, new_owner: str) -> Event:

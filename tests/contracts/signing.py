@@ -15,29 +15,29 @@ FIELDS = {
     "grant": "bytes32 vaultId,uint32 expectedVersion,address grantee,uint8 rights,uint40 expiresAt,bytes20 keyId,"
     "bytes32 keyringHash",
     "revoke": "bytes32 vaultId,address grantee,uint32 grantVersion",
-    "revokeAll": "bytes32 vaultId,uint16 tenure",
-    "rotate": "bytes32 vaultId,uint32 epoch",
+    "revokeAll": "bytes32 vaultId,uint16 expectedTenure",
+    "rotate": "bytes32 vaultId,uint32 expectedEpoch",
     "setBaseURI": "bytes32 vaultId,uint32 expectedVersion,string baseURI",
     "offer": "bytes32 vaultId,uint32 expectedVersion,address newOwner,uint40 expiresAt",
     "cancelOffer": "bytes32 vaultId,uint32 offerVersion",
     "accept": "bytes32 vaultId,uint32 offerVersion",
-    "setRecovery": "bytes32 vaultId,address recovery,uint32 attempt",
-    "startRecovery": "bytes32 vaultId,address newOwner,uint32 attempt",
-    "vetoRecovery": "bytes32 vaultId,uint32 attempt",
-    "finishRecovery": "bytes32 vaultId,uint32 attempt",
+    "setRecovery": "bytes32 vaultId,address recovery,uint32 expectedAttempt",
+    "startRecovery": "bytes32 vaultId,address newOwner,uint32 expectedAttempt",
+    "vetoRecovery": "bytes32 vaultId,uint32 expectedAttempt",
+    "finishRecovery": "bytes32 vaultId,uint32 expectedAttempt",
     "close": "bytes32 vaultId,uint32 expectedVersion,bytes32 successor",
 }
 # The number that a signature names and the direct call does not, by verb: always the last field.
 BOUND = {
     "revoke": "grantVersion",
-    "revokeAll": "tenure",
-    "rotate": "epoch",
+    "revokeAll": "expectedTenure",
+    "rotate": "expectedEpoch",
     "cancelOffer": "offerVersion",
     "accept": "offerVersion",
-    "setRecovery": "attempt",
-    "startRecovery": "attempt",
-    "vetoRecovery": "attempt",
-    "finishRecovery": "attempt",
+    "setRecovery": "expectedAttempt",
+    "startRecovery": "expectedAttempt",
+    "vetoRecovery": "expectedAttempt",
+    "finishRecovery": "expectedAttempt",
 }
 NO_DEADLINE = 2**256 - 1
 

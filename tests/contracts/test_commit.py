@@ -57,6 +57,21 @@ def test_commit__owner_with_keyring__changes_it_too(
     )
 
 
+@pytest.mark.parametrize("number", [1, 2**256 - 1], ids=["lowest", "highest"])
+def test_commit__any_other_hash__is_taken(
+    registry: ContractInstance, owner: TestAccountAPI, vault: bytes, number: int
+) -> None:
+    """To the contract a hash is a word that is the same or another, neither smaller nor larger."""
+    before = record_of(registry, vault)
+    other = number.to_bytes(32)
+
+    commit(registry, vault, owner, content=other, root=other, keyring=other)
+
+    assert record_of(registry, vault) == before._replace(
+        version=2, contentHash=other, memoryRoot=other, keyringHash=other
+    )
+
+
 def test_commit__next_epoch__rotates(registry: ContractInstance, owner: TestAccountAPI, vault: bytes) -> None:
     before = record_of(registry, vault)
 

@@ -3,6 +3,8 @@
 import pytest
 from ape.api import TestAccountAPI
 from ape.contracts import ContractInstance
+from eth_abi.abi import encode
+from eth_utils import keccak
 
 from .helpers import URI, assert_event, create, record_of, refused, word
 from .model import NONE, Record
@@ -100,3 +102,13 @@ def test_create__uri_above_256_bytes__is_refused(registry: ContractInstance, own
     # 129 characters of two bytes: the limit counts bytes.
     with refused(registry, "BaseURITooLong", length=258, maxLength=256):
         create(registry, owner, base_uri="é" * 129)
+
+
+@pytest.mark.parametrize("salt", [0, 1, 2**256 - 1])
+def test_vault_id_of__any_salt__is_the_hash_of_chain_registry_account_and_salt(
+    registry: ContractInstance, owner: TestAccountAPI, salt: int
+) -> None:
+    values = (int(registry.provider.chain_id), registry.address, owner.address, salt)
+    named = encode(["uint256", "address", "address", "uint256"], values)
+
+    assert bytes(registry.vaultIdOf(owner, salt)) == keccak(named)

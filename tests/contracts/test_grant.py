@@ -57,6 +57,15 @@ def test_grant__with_keyring__brings_both(
     )
 
 
+@pytest.mark.parametrize("number", [1, 2**256 - 1], ids=["lowest", "highest"])
+def test_grant__any_other_keyring__is_taken(
+    registry: ContractInstance, owner: TestAccountAPI, reader: TestAccountAPI, vault: bytes, soon: int, number: int
+) -> None:
+    grant(registry, vault, owner, reader, soon, keyring=number.to_bytes(32))
+
+    assert record_of(registry, vault).keyringHash == number.to_bytes(32)
+
+
 @pytest.mark.parametrize("rights", [READ | WRITE | KEYS, 0xF8, 0xFF])
 def test_grant__any_bits__are_stored_as_they_are(
     registry: ContractInstance, owner: TestAccountAPI, reader: TestAccountAPI, vault: bytes, soon: int, rights: int
@@ -236,8 +245,8 @@ def test_grant__expiry_not_after_the_block__is_refused(
 
 @pytest.mark.parametrize(
     ("rights", "shorter", "key"),
-    [(READ, 0, "key 1"), (READ | KEYS, 0, "key 1"), (READ | WRITE, 1, "key 1"), (0xFF, 0, "key 2")],
-    ids=["fewer", "others", "shorter", "another-key"],
+    [(READ, 0, "key 1"), (READ | KEYS, 0, "key 1"), (READ | WRITE, 1, "key 1"), (0xFF, 0, "key 2"), (0xFF, 0, "key 3")],
+    ids=["fewer", "others", "shorter", "smaller-key", "larger-key"],
 )
 def test_grant__lowering_a_living_one__is_refused(
     registry: ContractInstance,

@@ -231,7 +231,7 @@ def test_signed__by_an_account_that_may_not__is_refused_before_its_signature_cou
             send(scene.registry, relayer, verb, account, unknown, 0, b"")
 
 
-@pytest.mark.parametrize("verb", ["create", "accept", "startRecovery", "finishRecovery"])
+@pytest.mark.parametrize("verb", ["create", "accept", "finishRecovery"])
 def test_signed__zero_address_where_nobody_is_named__is_refused(
     scene: Scene, relayer: TestAccountAPI, verb: str
 ) -> None:
@@ -239,14 +239,21 @@ def test_signed__zero_address_where_nobody_is_named__is_refused(
     registry, owner = scene.registry, scene.accounts["owner"]
     create(registry, owner, salt=3)
     vault = bytes(registry.vaultIdOf(owner, 3))
-    values: tuple[Any, ...] = {
-        "create": (1, word("head 1"), NONE, word("keyring 1"), ""),
-        "startRecovery": (vault, owner.address, 0),
-    }.get(verb, (vault, 0))
+    values = (1, word("head 1"), NONE, word("keyring 1"), "") if verb == "create" else (vault, 0)
     for signature in (b"", bytes(65), bytes(64) + b"\x1b"):
         expected = digest(typed_data(registry, verb, ZERO_ADDRESS, values, NO_DEADLINE))
         with refused(registry, "InvalidSignature", account=ZERO_ADDRESS, digest=expected):
             send(registry, relayer, verb, ZERO_ADDRESS, values, NO_DEADLINE, signature)
+
+
+def test_signed__start_by_the_zero_address_of_a_vault_without_recovery_address__is_refused(
+    scene: Scene, relayer: TestAccountAPI
+) -> None:
+    registry, owner = scene.registry, scene.accounts["owner"]
+    create(registry, owner, salt=3)
+    vault = bytes(registry.vaultIdOf(owner, 3))
+    with refused(registry, "NotRecovery", vaultId=vault, account=ZERO_ADDRESS):
+        send(registry, relayer, "startRecovery", ZERO_ADDRESS, (vault, owner.address, 0), NO_DEADLINE, b"")
 
 
 @pytest.mark.parametrize("form", ["high s", "compact", "longer", "empty", "v 0 or 1", "zeros"])

@@ -12,21 +12,28 @@ PYTEST := pytest -p no:ape_test
 COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-header --no-annotate $(UPGRADE)
 
-.PHONY: help setup demo test lint types abi test-contracts test-client bench lock clean
+.PHONY: help setup setup-proofs demo test lint types abi test-contracts test-client test-e2e fuzz bench bench-gas bench-recall coverage prove slither mutants lock clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-15s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-15s %s\n", $$1, $$2 }' Makefile
 
 setup: ## everything that building and testing need, into .venv and node_modules
 	@command -v $(PYTHON) >/dev/null || { echo "set-up failed: there is no $(PYTHON) on PATH" >&2; exit 1; }
 	@$(PYTHON) scripts/_setup/environment.py
 
+setup-proofs: setup ## what proofs, static analysis and mutants need besides, into .venv-proofs
+	@$(PYTHON) scripts/_setup/environment.py proofs
+
 demo: setup ## two people, two tools and one memory, on a chain of this computer's own (DATA=path: your export)
 	@python scripts/demo.py $(if $(DATA),"$(DATA)")
 
-test: lint types abi ## all checks and tests
-	@echo "The contracts' tests and the client's run side by side; each says how it went when it ends."
-	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target test-contracts test-client
+# Three at once even on two cores: each waits for disk and chain a good part of its time.
+TOGETHER := --no-print-directory --jobs=3 --output-sync=target
+
+test: setup ## all checks and tests
+	@$(MAKE) $(TOGETHER) lint types abi
+	@echo "Three groups of tests run side by side; each says how it went when it ends."
+	@$(MAKE) $(TOGETHER) test-e2e test-contracts test-client
 
 lint: setup ## style of all Python
 	@ruff check
@@ -41,17 +48,44 @@ abi: setup ## compile the contracts; compare what the client knows of them
 test-contracts: setup ## the contracts, by Ape on anvil
 	@ape test tests/contracts
 
-test-client: setup ## the client, and both together from end to end
-	@$(PYTEST) tests/client tests/e2e
+test-client: setup ## the client, part by part
+	@$(PYTEST) tests/client
+
+test-e2e: setup ## the client and the contracts together, from end to end
+	@$(PYTEST) tests/e2e
+
+fuzz: setup ## 2,000 inputs for each decoder (INPUTS=20000: so many), in some minutes
+	@FUZZ_INPUTS=$(or $(INPUTS),2000) $(PYTEST) tests/client/test_fuzz.py tests/client/test_fuzz_independent.py
 
 bench: setup ## speed and size
+	@python scripts/bench_crypto.py
 	@python scripts/bench.py
+
+bench-gas: setup ## gas beside two contracts that do the same work, on one chain
+	@python scripts/bench_gas.py
+
+bench-recall: setup ## what the search finds of DATA=folder, and its speed, there and at 100,000 memories
+	@python scripts/bench_recall.py $(if $(DATA),"$(DATA)")
+
+coverage: setup ## lines and branches of the contracts that their tests run, by file, in some minutes
+	@ape test tests/contracts -p tests.contracts.coverage
+
+prove: setup-proofs ## the registry's rules for every caller, argument and state, by Halmos
+	@PATH=$(CURDIR)/.venv-proofs/bin:$$PATH python tests/proofs/prove.py
+
+slither: setup-proofs ## static analysis of the contracts
+	@PATH=$(CURDIR)/.venv-proofs/bin:$$PATH slither .
+
+mutants: setup-proofs ## whether tests notice each small change of the registry, in an hour or two (goes on where it stopped)
+	@python -m tests.mutants.campaign
 
 lock: setup ## write the locks anew (UPGRADE=--upgrade: with newer versions)
 	$(COMPILE) --group build --output-file requirements-build.lock
 	$(COMPILE) pyproject.toml --extra dev --output-file requirements.lock
+	$(COMPILE) --group proofs --output-file requirements-proofs.lock
 	npm install --package-lock-only
+	npm install --package-lock-only --omit-lockfile-registry-resolved --prefix tests/proofs
 
 clean: ## remove what compilers, tests and caches left; the environment stays
-	rm -rf .build .hypothesis .mypy_cache .pytest_cache .ruff_cache contracts/.cache dist
+	rm -rf .build .hypothesis .mypy_cache .pytest_cache .ruff_cache .cache contracts/.cache dist
 	find contracts memsync_client scripts tests -name __pycache__ -type d -prune -exec rm -rf {} +

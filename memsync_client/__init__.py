@@ -2,11 +2,12 @@
 taken back.
 
     home = Home(folder)
-    init(home, passphrase)                          # a device key, a wallet, and where the chain is
+    init(home, passphrase, kit=None)                # a device key, a wallet, and where the chain is
     vault = Client(home, passphrase).new_vault("novel").vault
     vault.remember("Ines is left-handed.")
     vault.sync()                                    # one transaction for all that waits
     vault.grant(Card.parse(card))                   # and vault.revoke(name)
+    vault.forget([memory.id], Level.SEALED_AWAY)    # and vault.rotate(clean=True)
 
 All errors are subclasses of ``MemSyncError``; see ``memsync_client.errors``.
 """
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from .client import Client, init, restore
     from .errors import AccessEnded, MemSyncError, Tampered
     from .home import Home
+    from .keeping import Level
     from .memories import Memory, Source
     from .reader import Reader, new_reader
     from .vault import Vault
@@ -31,6 +33,7 @@ _WHERE = {
     "Client": "client",
     "Home": "home",
     "Invitation": "cards",
+    "Level": "keeping",
     "MemSyncError": "errors",
     "Memory": "memories",
     "Reader": "reader",
@@ -48,6 +51,7 @@ __all__ = [
     "Client",
     "Home",
     "Invitation",
+    "Level",
     "MemSyncError",
     "Memory",
     "Reader",

@@ -15,7 +15,18 @@ from .keyring import Holder, OwnerKeys, Role, Roster, seal_keyring
 from .opened import OpenedVault
 from .reading import View
 from .records import PublicGrant, Receipt, VaultRecord
-from .roster import READ, account_of, expired, find_reader, roster_of, stands, staying, with_reader
+from .roster import (
+    READ,
+    account_of,
+    expired,
+    find_reader,
+    first_epoch,
+    keys_due,
+    roster_of,
+    stands,
+    staying,
+    with_reader,
+)
 from .sealing import sha256
 
 DEFAULT_GRANT = timedelta(days=90)
@@ -46,16 +57,19 @@ class ReaderLine:
 class LentVault(OpenedVault):
     """An opened vault with its key holders."""
 
-    def grant(self, card: Card, lasting: timedelta = DEFAULT_GRANT, *, private: bool = False) -> GrantResult:
+    def grant(
+        self, card: Card, lasting: timedelta = DEFAULT_GRANT, *, private: bool = False, from_now: bool = False
+    ) -> GrantResult:
         """Lends the vault to the reader of ``card``: a new keyring with an envelope for it, in one transaction.
 
-        It opens everything back to the last clean cut. A public grant stands on chain under the card's address; a
-        private one is an envelope and nothing else. Granting the same card again can only prolong it.
+        It opens everything back to the last clean cut, or with ``from_now`` what is sealed after it. A public grant
+        stands on chain under the card's address; a private one is an envelope and nothing else. Granting the same card
+        again can only prolong it, and without ``from_now`` opens everything.
         """
         with self._session.home.lock():
-            return self._on_newest(lambda view: self._grant(view, card, lasting, private))
+            return self._on_newest(lambda view: self._grant(view, card, lasting, private, from_now))
 
-    def _grant(self, view: View, card: Card, lasting: timedelta, private: bool) -> GrantResult:
+    def _grant(self, view: View, card: Card, lasting: timedelta, private: bool, from_now: bool) -> GrantResult:
         record, roster, keys = view.record, roster_of(view.keyring), view.keyring.owner_keys
         if record.locked or any(expired(holder, record) for holder in roster.holders):
             raise VaultLocked("The vault's keys are to be renewed first.", "Run `memsync sync`, then grant again.")
@@ -66,19 +80,23 @@ class LentVault(OpenedVault):
             )
         expires = (record.block.time + lasting).replace(microsecond=0)
         address = None if private else card.address
-        holder = Holder(card.key, Role.READER, card.name, 1, expires, address, self._session.device_public.id)
-        wider = with_reader(roster, holder)
-        invitation = Invitation(self.place, self._session.rpc_hint, (record.base_uri,), keys.anchor)
-        if private:
-            receipt = self._commit(view, Batch([]), NewKeyring(keys, wider)).receipt
+        since = first_epoch(roster, card.key, record) if from_now else 1
+        holder = Holder(card.key, Role.READER, card.name, since, expires, address, self._session.device_public.id)
+        new = NewKeyring(keys, with_reader(roster, holder))
+        if since > record.epoch:  # the epoch rises, so that the reader has no key to what was before
+            new = self._next_keyring(view, None)
+            new = replace(new, roster=with_reader(new.roster, holder))
+        invitation = Invitation(self.place, self._session.rpc_hint, (record.base_uri,), new.keys.anchor)
+        account, registry = to_checksum_address(card.address), self._session.registry
+        terms = (account, READ, expires, card.key.id[:20])
+        if private or since > record.epoch:
+            then = [] if private else [registry.grant(self.place.vault_id, record.version + 1, *terms)]
+            receipt = self._commit(view, Batch([]), new, then=then).receipt
             return GrantResult(card.name, expires, invitation, receipt)
         self._session.unlock()
-        registry, ring = self._session.registry, seal_keyring(self.place, keys, wider, view.keyring)
-        account = to_checksum_address(card.address)
-        call = registry.grant(
-            self.place.vault_id, record.version, account, READ, expires, card.key.id[:20], sha256(ring)
-        )
-        prepared = registry.prepare(call, self._session.wallet.address)  # a refusal comes before anything is stored
+        ring = seal_keyring(self.place, keys, new.roster, view.keyring)
+        call = registry.grant(self.place.vault_id, record.version, *terms, sha256(ring))
+        prepared = registry.prepare(call, self._session.owner_wallet.address)  # refused before anything is stored
         self._blobs(record).store([ring])
         receipt = self._committer(record).transact(call, prepared)
         return GrantResult(card.name, expires, invitation, receipt)
@@ -95,7 +113,7 @@ class LentVault(OpenedVault):
                     holder.name, account_of(holder), holder.since, holder.expires or view.record.block.time, living
                 )
             )
-        known = {line.address for line in lines}
+        known = {account_of(holder) for holder in roster_of(view.keyring).holders}
         strangers = [grant for grant in public if grant.grantee not in known]
         return lines + [ReaderLine(g.grantee, g.grantee, 0, g.expires, g.living) for g in strangers]
 
@@ -136,7 +154,7 @@ class LentVault(OpenedVault):
         """Ends a grant, and notes that this rise of the epoch is ours, unless the vault is locked by another's."""
         ours, registry = self._bumps_are_ours(record), self._session.registry
         call = registry.revoke(self.place.vault_id, granted.grantee)
-        prepared = registry.prepare(call, self._session.wallet.address)
+        prepared = registry.prepare(call, self._session.owner_wallet.address)
 
         def announce(tx_hash: bytes) -> None:
             if ours:
@@ -157,30 +175,37 @@ class LentVault(OpenedVault):
         except TransactionRefused:
             return False
 
-    def change_holders(self, change: Callable[[Roster], Roster], *, new_epoch: bool = False) -> Receipt | None:
+    def change_holders(
+        self, change: Callable[[Roster], Roster], *, new_epoch: bool = False, keep_private: bool | None = None
+    ) -> Receipt | None:
         """Commits a keyring with the roster that ``change`` makes of the present one, and an empty head.
 
         Who joins gets the keys of the present epoch; leaving somebody out needs ``new_epoch``, so that what is sealed
         from then on is closed to it. On chain both look like any commit with a keyring. None if nothing was changed.
         """
 
+        with self._session.home.lock():
+            return self._change_holders(change, new_epoch=new_epoch, keep_private=keep_private)
+
+    def _change_holders(
+        self, change: Callable[[Roster], Roster], *, new_epoch: bool = False, keep_private: bool | None = None
+    ) -> Receipt | None:
         def attempt(view: View) -> Receipt | None:
             before = roster_of(view.keyring)
             after = change(before)
             if after == before:
                 return None
             if new_epoch or view.record.locked:
-                ring = self._next_keyring(view, None)
+                ring = self._next_keyring(view, keep_private)
                 ring = replace(ring, roster=change(ring.roster))
             else:
                 ring = NewKeyring(view.keyring.owner_keys, after)
             return self._commit(view, Batch([]), ring).receipt
 
-        with self._session.home.lock():
-            return self._on_newest(attempt)
+        return self._on_newest(attempt)
 
     def _due_keyring(self, view: View, keep_private: bool | None) -> NewKeyring | None:
-        due = view.record.locked or any(expired(holder, view.record) for holder in roster_of(view.keyring).holders)
+        due = view.record.locked or keys_due(roster_of(view.keyring), view.record)
         return self._next_keyring(view, keep_private) if due else None
 
     def _next_keyring(self, view: View, keep_private: bool | None, leave_out: Holder | None = None) -> NewKeyring:
@@ -192,4 +217,5 @@ class LentVault(OpenedVault):
         who = staying(
             roster_of(view.keyring), record, self.public_grants(), keep_private=keep_private, leave_out=leave_out
         )
-        return NewKeyring(OwnerKeys.new(record.epoch if record.locked else record.epoch + 1), who)
+        keys = OwnerKeys.new(record.epoch if record.locked else record.epoch + 1)
+        return NewKeyring(keys, replace(who, rotated=record.block.time))

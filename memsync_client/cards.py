@@ -1,21 +1,27 @@
-"""The two texts that people pass to each other: a reader's card and the owner's invitation. Pure.
+"""The texts that people pass to each other, or from one of their machines to another: cards, invitations, sheets. Pure.
 
-Both are ``<kind>1:<base64url of canonical CBOR>:<first 8 hex digits of the SHA-256 of all before it>``, one line.
+All are ``<kind>1:<base64url of canonical CBOR>:<first 8 hex digits of the SHA-256 of all before it>``, one line.
 """
 
 from __future__ import annotations
 
 import base64
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from . import canonical
-from .errors import InvalidCard, InvalidInvitation, MemSyncError, Tampered
-from .keys import Anchor, PublicKey
+from .errors import InvalidCard, InvalidInvitation, InvalidKit, MemSyncError, Tampered
+from .keys import KEY_ID_BYTES, Anchor, PublicKey
 from .sealing import SECRET_BYTES, Place, sha256
 
 MAX_NAME_BYTES = 64
-_MAX_TEXT = 8_192
+_MAX_TEXT = 65_536
+_ADDRESS_BYTES, _VAULT_BYTES = 20, 32
+_LIKE_ADDRESS = re.compile(r"0x\s*[0-9a-f]{6}", re.IGNORECASE)  # whole ones, and such as 0x7099…79C8
+_LAST_TIME = 253_402_300_799  # the end of the year 9999, in seconds since 1970
 
 
 @dataclass(frozen=True)
@@ -74,17 +80,122 @@ class Invitation:
         shape = {"chain": int, "registry": bytes, "vault": bytes, "rpc": str, "bases": list, "anchor": list}
         value = _read("memsync-invitation", text, shape, InvalidInvitation, "invitation")
         sound = len(value["registry"]) == 20 and len(value["vault"]) == 32 and 0 < value["chain"] < 2**64
-        anchor = value["anchor"]
-        sound = sound and [type(part) for part in anchor] == [int, bytes, bytes] and 0 < anchor[0] < 2**32
-        sound = sound and len(anchor[1]) == len(anchor[2]) == SECRET_BYTES
-        if not sound or any(type(uri) is not str for uri in value["bases"]):
+        if not sound or not _is_anchor(value["anchor"]) or any(type(uri) is not str for uri in value["bases"]):
             raise InvalidInvitation("The invitation is malformed.", "Ask the owner for a new one.")
         place = Place(value["chain"], value["registry"], value["vault"])
-        return cls(place, value["rpc"], tuple(value["bases"]), Anchor(*anchor))
+        return cls(place, value["rpc"], tuple(value["bases"]), Anchor(*value["anchor"]))
+
+
+@dataclass(frozen=True)
+class DeviceCard:
+    """What a new device shows to one that is in the keyrings: its name, public key, chain id, and the address (20
+    bytes) of its own account, if it is to commit by itself."""
+
+    name: str
+    key: PublicKey
+    chain_id: int
+    address: bytes | None
+
+    def __str__(self) -> str:
+        return _write(
+            "memsync-device",
+            {"name": self.name, "key": self.key.raw, "chain": self.chain_id, "address": self.address},
+        )
+
+    @classmethod
+    def parse(cls, text: str) -> DeviceCard:
+        """Raises InvalidCard with the cause."""
+        shape = {"name": str, "key": bytes, "chain": int, "address": (bytes, type(None))}
+        value = _read("memsync-device", text, shape, InvalidCard, "device card")
+        address = value["address"]
+        if not 0 < value["chain"] < 2**64 or (address is not None and len(address) != _ADDRESS_BYTES):
+            raise InvalidCard("The device card is malformed.", "Make a new one: memsync device new")
+        return cls(check_name(value["name"], InvalidCard), PublicKey(value["key"]), value["chain"], address)
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """Where everything is, for one holder (its key id, 32 bytes): a recovery kit, or a new device. Public data.
+
+    ``anchors`` are, by vault id, what each keyring must follow from, so that a node can't show a machine that knows
+    nothing yet an invented vault. ``made`` is in UTC, whole seconds; ``owner`` and ``registry`` are 20 bytes.
+    """
+
+    holder: bytes
+    chain_id: int
+    registry: bytes
+    owner: bytes
+    rpc: str
+    base_uris: tuple[str, ...]
+    anchors: Mapping[bytes, Anchor]
+    made: datetime
+
+    def __str__(self) -> str:
+        return _write(
+            "memsync-sheet",
+            {
+                "holder": self.holder,
+                "chain": self.chain_id,
+                "registry": self.registry,
+                "owner": self.owner,
+                "rpc": self.rpc,
+                "bases": list(self.base_uris),
+                "anchors": [[v, a.epoch, a.writer_public, a.check] for v, a in sorted(self.anchors.items())],
+                "made": int(self.made.timestamp()),
+            },
+        )
+
+    @classmethod
+    def parse(cls, text: str) -> Sheet:
+        """Raises InvalidKit with the cause."""
+        value = _read("memsync-sheet", text, _SHEET, InvalidKit, "sheet")
+        sound = [len(value[name]) for name in ("holder", "registry", "owner")] == [KEY_ID_BYTES, 20, 20]
+        sound = sound and 0 < value["chain"] < 2**64 and 0 <= value["made"] <= _LAST_TIME
+        sound = sound and all(type(uri) is str for uri in value["bases"])
+        anchors: dict[bytes, Anchor] = {}
+        for line in value["anchors"] if sound else []:
+            sound = type(line) is list and len(line) == 4 and type(line[0]) is bytes and len(line[0]) == _VAULT_BYTES
+            if not sound or not _is_anchor(line[1:]) or line[0] <= max(anchors, default=b""):
+                sound = False
+                break
+            anchors[line[0]] = Anchor(*line[1:])
+        if not sound:
+            raise InvalidKit("The sheet is malformed.", "Print it again: memsync kit sheet")
+        return cls(
+            value["holder"],
+            value["chain"],
+            value["registry"],
+            value["owner"],
+            value["rpc"],
+            tuple(value["bases"]),
+            anchors,
+            datetime.fromtimestamp(value["made"], UTC),
+        )
+
+
+_SHEET = {
+    "holder": bytes,
+    "chain": int,
+    "registry": bytes,
+    "owner": bytes,
+    "rpc": str,
+    "bases": list,
+    "anchors": list,
+    "made": int,
+}
+
+
+def _is_anchor(parts: list[Any]) -> bool:
+    return (
+        [type(part) for part in parts] == [int, bytes, bytes]
+        and 0 < parts[0] < 2**32
+        and len(parts[1]) == len(parts[2]) == SECRET_BYTES
+    )
 
 
 def check_name(name: str, error: type[MemSyncError]) -> str:
-    """``name`` if it is 1 to 64 bytes of printable text without surrounding space; else ``error``."""
+    """``name`` if it is 1 to 64 bytes of printable text without surrounding space, and can't pass for an account's
+    address; else ``error``."""
     if (
         not name
         or name != name.strip()
@@ -92,6 +203,8 @@ def check_name(name: str, error: type[MemSyncError]) -> str:
         or len(name.encode("utf-8", "replace")) > MAX_NAME_BYTES
     ):
         raise error("A name is empty, too long or not printable.", f"Use 1 to {MAX_NAME_BYTES} bytes of plain text.")
+    if _LIKE_ADDRESS.match(name):
+        raise error("A name looks like an account's address.", "Use one that nobody takes for an address.")
     return name
 
 
@@ -112,7 +225,9 @@ def _read(kind: str, text: str, shape: dict[str, Any], error: type[MemSyncError]
     if prefix != f"{kind}1":
         raise error(f"The {what} is of another version.", "Update MemSync on both sides.")
     try:
-        data = base64.b64decode(payload + "=" * (-len(payload) % 4), altchars=b"-_", validate=True)
+        data = base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4))
+        if base64.urlsafe_b64encode(data).decode().rstrip("=") != payload:  # the decoder takes more forms than one
+            raise ValueError
         return canonical.fields(canonical.decode(data, what), shape, what)
     except (ValueError, Tampered):
         raise error(f"The {what} is malformed.", again) from None

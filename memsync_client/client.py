@@ -2,44 +2,71 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+import platform
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from . import keyfile
 from .cards import check_name
 from .errors import (
     AccessEnded,
     BlobMissing,
+    ForeignKeyring,
     InvalidRequest,
     MemSyncError,
+    Rollback,
     StorageUnavailable,
     Tampered,
     UnknownVault,
 )
 from .files import make_dir, write_atomic
 from .heads import FIRST, seal_head
-from .home import Config, Home
+from .holding import KIT_NAME
+from .home import Config, Home, KitNote
 from .keyfile import Passphrase, ask
-from .keyring import Holder, OwnerKeys, Role, Roster, new_import_key, open_keyring, seal_keyring
-from .keys import self_test
-from .records import Receipt
-from .sealing import sha256
+from .keyring import (
+    Holder,
+    Keyring,
+    OwnerKeys,
+    Role,
+    Roster,
+    follows,
+    new_import_key,
+    open_keyring,
+    seal_keyring,
+)
+from .keys import Anchor, PrivateKey, PublicKey, self_test
+from .opened import left_out
+from .reading import Fetch
+from .records import Receipt, VaultRecord
+from .sealing import Place, sha256
 from .session import PRACTICE_CHAIN, Session
 from .storage import open_storage
 from .storage.blobs import Blobs
 from .vault import Vault
 
+if TYPE_CHECKING:
+    from .registry import Registry
+    from .wallet import Account
+
 PRACTICE_RPC = "http://127.0.0.1:8545"
-_PRACTICE_FUNDS = 10 * 10**18  # wei
+PRACTICE_FUNDS = 10 * 10**18  # wei
+_SHUT = (AccessEnded, BlobMissing, ForeignKeyring, Rollback, StorageUnavailable, Tampered)
 
 
 @dataclass(frozen=True)
 class NewVault:
-    """A vault just made, with what its transaction cost."""
+    """A vault just made, with what its transaction cost, its key holders, and the devices and kits of other vaults that
+    got no key of it."""
 
     vault: Vault
     receipt: Receipt
+    holders: tuple[Holder, ...]
+    left_out: tuple[Holder, ...]
 
 
 class Client:
@@ -52,13 +79,17 @@ class Client:
         *,
         rpc: str | None = None,
         say: Callable[[str], None] = lambda _: None,
+        config: Config | None = None,
     ) -> None:
         self_test()
         self.home = home
-        self.session = Session(home, passphrase, rpc=rpc, say=say)
+        self.session = Session(home, passphrase, rpc=rpc, say=say, config=config)
+        self.shut: dict[str, MemSyncError] = {}  # vaults that ``opened`` has passed over, and why
 
     def new_vault(self, name: str, base_uri: str | None = None) -> NewVault:
-        """Makes a vault with one key holder, this device. Its name is sealed in the roster.
+        """Makes a vault. Its key holders are this device, and the other devices and the recovery kit that hold keys of
+        every vault that opens here: a line that somebody planted in one goes no further. Its name is sealed in the
+        roster.
 
         ``base_uri`` is where its blobs go; on a practice chain a folder of this home if not named.
         """
@@ -75,22 +106,46 @@ class Client:
             if base_uri is None:
                 make_dir(home.blobs)
                 base_uri = home.blobs.resolve().as_uri() + "/"
+        owner = session.owner_wallet.address
+        holders, others = self._own_holders()
         with home.lock():
-            registry, owner = session.registry, session.wallet.address
+            registry = session.registry
             salt = registry.vault_count(owner) + 1
             vault_id = registry.vault_id_of(owner, salt)
             place = session.place(vault_id)
             keys = OwnerKeys.new(1)
-            device = Holder(session.device_public, Role.DEVICE, "this device", 1, None, None, session.device_public.id)
-            ring = seal_keyring(place, keys, Roster(name, new_import_key(), (device,)))
+            ring = seal_keyring(place, keys, Roster(name, new_import_key(), holders, registry.latest().time))
             head = seal_head(place, 1, keys.secret, keys.writer_key, FIRST)
             Blobs(open_storage(base_uri), home.vault_folder(vault_id) / "blobs").store([ring, head])
             call = registry.create(salt, sha256(head), FIRST.log.memory_root, sha256(ring), base_uri)
-            signed = registry.sign(registry.prepare(call, owner), session.wallet)
-            registry.send(signed)
-            receipt = session.wait(signed.tx_hash)
+            tx_hash = registry.submit(registry.prepare(call, owner), session.wallet, lambda _: None)
+            receipt = session.wait(tx_hash)
             home.label(name, vault_id)
-        return NewVault(Vault(session, name, vault_id), receipt)
+        return NewVault(Vault(session, name, vault_id), receipt, holders, others)
+
+    def _own_holders(self) -> tuple[tuple[Holder, ...], tuple[Holder, ...]]:
+        """This device, with the other devices and the kit that are in the roster of every vault that opens here; and
+        those that are in some only. The kit that this home has noted counts where no vault opens: in a roster it may
+        have been replaced since. Accounts are left out: what they may do on chain is granted vault by vault."""
+        mine, note = self.session.device_public, self.home.kit()
+        own = {mine: Holder(mine, Role.DEVICE, self.session.config.device, 1, None, None, mine.id)}
+        others: dict[PublicKey, Holder] = {}
+        rosters = [
+            {holder.key: holder for holder in roster.holders if holder.role is not Role.READER}
+            for _, roster in self.opened()
+        ]
+        for key, holder in (line for roster in rosters for line in roster.items()):
+            everywhere = all(key in roster and roster[key].role is holder.role for roster in rosters)
+            if key == mine:
+                own[mine] = replace(own[mine], name=holder.name, added_by=holder.added_by)
+            elif everywhere:
+                own.setdefault(key, replace(holder, since=1, address=None, pending=False))
+            else:
+                others.setdefault(key, holder)
+        if note and not rosters:
+            key = PublicKey(bytes.fromhex(note.key))
+            own[key] = Holder(key, Role.KIT, KIT_NAME, 1, None, None, mine.id)
+        return tuple(own.values()), tuple(others.values())
 
     def vault(self, name: str | None = None) -> Vault:
         """The vault of that name, or the only one. Raises UnknownVault."""
@@ -101,31 +156,45 @@ class Client:
         """All vaults that this home knows, by name."""
         return [Vault(self.session, label, vault_id) for label, vault_id in sorted(self.home.labels().items())]
 
+    def opened(self) -> list[tuple[Vault, Roster]]:
+        """The vaults known here that open, with their rosters. The others are named and passed over, and stand in
+        ``shut``: one that is hostile or broken must not stop what concerns all."""
+        found: list[tuple[Vault, Roster]] = []
+        for vault in self.vaults():
+            try:
+                found.append((vault, vault.roster()))
+                self.shut.pop(vault.label, None)
+            except _SHUT as error:
+                if vault.label not in self.shut:
+                    self.session.say(f"{vault.label} can't be opened, and is passed over: {error.cause}")
+                self.shut[vault.label] = error
+        return found
+
     def adopt(self) -> list[Vault]:
         """Takes in vaults of the owner that stand on chain and are not known here, under the names in their rosters."""
-        found, troubles = self._adopt_all()
-        for trouble in troubles:
+        found, shut = self.take_in()
+        for trouble in shut.values():
             self.session.say(f"a vault on chain can't be opened: {trouble.cause}")
         return found
 
-    def _adopt_all(self) -> tuple[list[Vault], list[MemSyncError]]:
+    def take_in(self, anchors: Mapping[bytes, Anchor] | None = None) -> tuple[list[Vault], dict[bytes, MemSyncError]]:
+        """The same, compared with the anchors of a sheet; and by vault id why others can't be opened."""
         known = set(self.home.labels().values())
         found: list[Vault] = []
-        troubles: list[MemSyncError] = []
+        shut: dict[bytes, MemSyncError] = {}
         for vault_id in self.session.registry.vaults(self.session.config.owner):
             if vault_id not in known:
                 try:
-                    found.append(self._adopt(vault_id))
+                    found.append(self._adopt(vault_id, (anchors or {}).get(vault_id)))
                 except (AccessEnded, BlobMissing, StorageUnavailable, Tampered) as error:  # the others go on
-                    troubles.append(error)
-        return found, troubles
+                    shut[vault_id] = error
+        return found, shut
 
-    def _adopt(self, vault_id: bytes) -> Vault:
+    def _adopt(self, vault_id: bytes, anchor: Anchor | None = None) -> Vault:
         session = self.session
         record = session.registry.record(vault_id)
-        blobs = Blobs(open_storage(session.config.blobs or record.base_uri))
-        blob = blobs.fetch(record.keyring_hash, "keyring")
-        roster = open_keyring(session.place(vault_id), record.head_epoch, blob, session.device.xwing).roster
+        fetch = Blobs(open_storage(session.config.blobs or record.base_uri)).fetch
+        roster = open_first(session.place(vault_id), record, fetch, session.openers, anchor).roster
         if roster is None:
             raise AccessEnded("This key is a reader's, not a device's.", "Restore from a device key file of the owner.")
         labels, label = self.home.labels(), roster.name
@@ -135,42 +204,96 @@ class Client:
         return Vault(session, label, vault_id)
 
 
+def open_first(
+    place: Place, record: VaultRecord, fetch: Fetch, keys: Sequence[PrivateKey], anchor: Anchor | None = None
+) -> Keyring:
+    """The keyring of a vault that was not seen before, by the first of ``keys`` that opens it. Raises AccessEnded if
+    none does, and ForeignKeyring or Rollback unless it follows from ``anchor``."""
+    blob = fetch(record.keyring_hash, "keyring")
+    for key in keys:
+        with suppress(AccessEnded):
+            keyring = open_keyring(place, record.head_epoch, blob, key)
+            break
+    else:
+        raise left_out()
+    if anchor:
+        try:
+            follows(keyring, anchor)
+        except ForeignKeyring:
+            raise ForeignKeyring(
+                f"Vault 0x{place.vault_id.hex()} as the node shows it does not follow from the sheet.",
+                "The node lies, or the sheet is not yours: use another node, and compare the sheet with your copy.",
+            ) from None
+    return keyring
+
+
 def init(
     home: Home,
     passphrase: Passphrase,
     *,
+    kit: PublicKey | Callable[[], PublicKey | None] | None,
     rpc: str = PRACTICE_RPC,
     registry: str | None = None,
-    keystore: Path | None = None,
+    wallet: Path | Account | None = None,
+    name: str | None = None,
 ) -> Config:
-    """Makes a home: a device key, a wallet (or ``keystore``, a standard Ethereum keystore file, copied), and where
-    the chain is.
+    """Makes a home: a device key, a wallet, and where the chain is. ``name`` is this device's in the rosters, by
+    default the computer's.
 
-    On a practice chain the wallet gets practice money. Killed in between, it can be run again with the same passphrase.
+    ``wallet`` is a standard Ethereum keystore file, which is copied, or an account whose key is elsewhere; by default
+    a new one is made. ``kit`` is a recovery kit's public key, for every vault made here, or what makes one when the
+    rest is done; None declines one: then the memory is gone with the last device. On a practice chain the wallet gets
+    practice money. Killed in between, it can be run again with the same passphrase.
     """
     self_test()
-    if home.initialised:
-        raise InvalidRequest(f"There is a home in {home.folder} already.", "Use it, or name another with --home.")
-    from . import practice, wallet
+    check_empty(home)
+    device = check_name(name or platform.node() or "this device", InvalidRequest)
+    from . import practice
+    from . import wallet as wallets
     from .registry import Registry
 
     node = Registry.connect(rpc, address=registry)
-    if keystore:
-        wallet.load_address(keystore)  # that there is one is known before anything is asked or written
+    if isinstance(wallet, wallets.Account):
+        node.check_account(wallet)
+    elif wallet:
+        wallets.load_address(wallet)  # that there is one is known before anything is asked or written
     passphrase = ask(passphrase)
     if not passphrase:
         raise InvalidRequest("The passphrase is empty.", "Choose one that you can keep: nobody can reset it.")
     make_dir(home.folder)
-    if keystore and not home.wallet.exists():
-        wallet.unlock(keystore, passphrase)
-        write_atomic(home.wallet, keystore.read_bytes())
-    owner = (wallet.unlock if home.wallet.exists() else wallet.create)(home.wallet, passphrase).address
+    signer = None
+    if isinstance(wallet, wallets.Account):
+        owner, signer = wallet.address, str(wallet)
+    else:
+        if wallet and not home.wallet.exists():
+            wallets.unlock(wallet, passphrase)
+            write_atomic(home.wallet, wallet.read_bytes())
+        owner = (wallets.unlock if home.wallet.exists() else wallets.create)(home.wallet, passphrase).address
     (keyfile.unlock if home.device_key.exists() else keyfile.create)(home.device_key, passphrase)
     if node.chain_id == PRACTICE_CHAIN:
-        practice.fund(rpc, owner, _PRACTICE_FUNDS)
-    config = Config(node.chain_id, rpc, node.address, owner, confirmations=0 if node.chain_id == PRACTICE_CHAIN else 2)
+        practice.fund(rpc, owner, PRACTICE_FUNDS)
+    home.write_kit(note_of(kit() if callable(kit) else kit))
+    config = Config(
+        node.chain_id, rpc, node.address, owner, confirmations(node.chain_id), None, device=device, signer=signer
+    )
     home.write_config(config)
     return config
+
+
+def check_empty(home: Home) -> None:
+    """Raises InvalidRequest if there is a home already."""
+    if home.initialised:
+        raise InvalidRequest(f"There is a home in {home.folder} already.", "Use it, or name another with --home.")
+
+
+def note_of(kit: PublicKey | None) -> KitNote | None:
+    """What a home keeps of a kit that was made today."""
+    return KitNote(kit.raw.hex(), datetime.now(UTC).date().isoformat()) if kit else None
+
+
+def confirmations(chain_id: int) -> int:
+    """Blocks to wait after a transaction, where nothing else is said."""
+    return 0 if chain_id == PRACTICE_CHAIN else 2
 
 
 def restore(
@@ -181,29 +304,30 @@ def restore(
     *,
     rpc: str = PRACTICE_RPC,
     registry: str | None = None,
-    keystore: Path | None = None,
+    wallet: Path | Account | None = None,
     blobs: Path | None = None,
 ) -> list[Vault]:
     """Brings everything back into an empty home from a copied device key file, the owner's address, an RPC node and
     the blobs.
 
-    Without ``keystore`` the home can read and not commit. Returns the vaults found on chain; raises UnknownVault if
-    there is none.
+    Without ``wallet`` (the owner's keystore file, or account elsewhere) the home can read and not commit. Returns the
+    vaults found on chain; raises UnknownVault if there is none.
     """
     self_test()
-    if home.initialised:
-        raise InvalidRequest(f"There is a home in {home.folder} already.", "Restore into an empty one with --home.")
-    from . import wallet
+    check_empty(home)
+    from . import wallet as wallets
     from .registry import Registry
+    from .transactions import checked_address
 
+    signer = wallet if isinstance(wallet, wallets.Account) else None
+    keystore = wallet if isinstance(wallet, Path) else None
     for mine, given in ((home.device_key, device_key), (home.wallet, keystore)):
         if given and mine.exists() and mine.read_bytes() != given.read_bytes():
             raise InvalidRequest(f"There is another {mine.name} in {home.folder} already.", "Name an empty home.")
-    node = Registry.connect(rpc, address=registry)
+    node, owner = Registry.connect(rpc, address=registry), checked_address(owner)
     passphrase = ask(passphrase)
     keyfile.unlock(device_key, passphrase)  # that the passphrase is right is known before anything is written
-    if keystore and wallet.unlock(keystore, passphrase).address.lower() != owner.lower():
-        raise InvalidRequest(f"The wallet in {keystore} is not {owner}'s.", "Name the owner's own, or none.")
+    check_owners(node, owner, wallet, passphrase)
     if not node.vaults(owner):
         raise UnknownVault(f"{owner} owns no vault on chain {node.chain_id}.", "Check the address and the RPC node.")
     make_dir(home.folder)
@@ -211,14 +335,38 @@ def restore(
     if keystore:
         write_atomic(home.wallet, keystore.read_bytes())
     folder = blobs.resolve().as_uri() + "/" if blobs else None
-    home.write_config(
-        Config(node.chain_id, rpc, node.address, owner, 0 if node.chain_id == PRACTICE_CHAIN else 2, folder)
-    )
+    config = Config(node.chain_id, rpc, node.address, owner, confirmations(node.chain_id), folder)
+    return begin_with_all(home, passphrase, replace(config, signer=str(signer) if signer else None))
+
+
+def check_owners(node: Registry, owner: str, wallet: Path | Account | None, passphrase: str) -> None:
+    """Raises InvalidRequest unless the wallet, if one is named, is the owner's, and what opening it raises."""
+    from . import wallet as wallets
+
+    if wallet is None:
+        return
+    if isinstance(wallet, wallets.Account):
+        node.check_account(wallet)
+        address = wallet.address
+    else:
+        address = wallets.unlock(wallet, passphrase).address
+    if address != owner:
+        where = wallet if isinstance(wallet, Path) else "the node or signer"
+        raise InvalidRequest(f"The wallet in {where} is not {owner}'s.", "Name the owner's own, or none.")
+
+
+def begin_with_all(
+    home: Home, passphrase: Passphrase, config: Config, anchors: Mapping[bytes, Anchor] | None = None
+) -> list[Vault]:
+    """Takes all vaults in, and only then makes the home one that counts: killed before, it is begun again, with all of
+    them and compared with the anchors. Where none can be opened, the first trouble is raised."""
+    home.abandon()
     try:
-        vaults, troubles = Client(home, passphrase)._adopt_all()
+        vaults, shut = Client(home, passphrase, config=config).take_in(anchors)
         if not vaults:
-            raise troubles[0]
+            raise next(iter(shut.values()), UnknownVault("The owner owns no vault there.", "Check the RPC node."))
     except MemSyncError:
         home.abandon()
         raise
+    home.write_config(config)
     return vaults

@@ -2,25 +2,27 @@
 it.
 
 Order: blobs stored and read back, then the journal with the transaction's hash, then sending. Whether a commit landed
-is decided by finding its hash in the chain of heads.
+is decided by finding its hash in the chain of heads, or behind a clean cut its first entry in the memory log.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
 
 from .errors import NonceTaken, TransactionRefused
-from .heads import PackRef, seal_head
+from .forgotten import seal_forgotten
+from .heads import Head, PackRef, seal_head
 from .home import SealedFile, write_seen
 from .keyring import EpochKeys, OwnerKeys, Roster, seal_keyring
 from .outbox import Outbox
 from .packs import Entry, seal_pack, split
-from .reading import Seen, View, ancestor
+from .reading import Seen, View, ancestor, read_forgotten, read_items
 from .records import Receipt
-from .sealing import Place, sha256
+from .sealing import HoldsSecret, Place, sha256
 from .session import Session
 from .storage.blobs import Blobs
 
@@ -28,19 +30,38 @@ if TYPE_CHECKING:
     from .transactions import Call, Prepared
 
 NO_HASH = bytes(32)
-JOURNAL = {"version": int, "blobs": list, "outbox": list, "tx": bytes}  # the head first among the blobs
+# ``own`` are the blobs that no other commit can use, the head first; ``entry`` is what the commit adds first to the
+# memory log, empty if that is nothing.
+JOURNAL = {"version": int, "own": list, "blobs": list, "outbox": list, "tx": bytes, "entry": bytes}
+# What to delete from the host once ``head`` is final: ``blobs``. What it did not delete before: ``left``. What commits
+# that did not land have stored: ``orphans``, kept until another has.
+_DOOMED = {"head": bytes, "blobs": list, "left": list, "orphans": list}
 
 
 @dataclass(frozen=True)
 class NewKeyring:
-    """A keyring that a commit is to bring: its keys (of the current epoch, or of the next) and its roster."""
+    """A keyring that a commit is to bring: its keys (of the current epoch, or of the next), its roster, and whether it
+    links what its holders could open until now."""
 
     keys: OwnerKeys
     roster: Roster
+    keep_history: bool = True
+
+
+@dataclass(frozen=True)
+class Rewrite:
+    """A base that a commit is to bring in place of all before it: packs that hold the same log, the ids of all that is
+    forgotten, and the blobs to delete once it is final. ``stored`` are the bytes of its packs that are new, and on the
+    host already."""
+
+    packs: tuple[PackRef, ...]
+    forgotten: frozenset[bytes]
+    doomed: frozenset[bytes]
+    stored: int
 
 
 @dataclass
-class Batch:
+class Batch(HoldsSecret):
     """Memories on their way. Sealed packs bind no version, so that they are kept when a race is lost."""
 
     entries: list[Entry]
@@ -65,28 +86,37 @@ class Batch:
 
 @dataclass(frozen=True)
 class Landed:
-    """A commit on chain: the version it made, what it cost, and the bytes stored for it."""
+    """A commit on chain: the version it made, what it cost, and the bytes stored for it. ``left`` are the hashes of
+    blobs that were to be deleted with it and that the host still has."""
 
     version: int
     receipt: Receipt
     stored_bytes: int
+    left: tuple[bytes, ...] = ()
 
 
 class Committer:
-    """Writes one vault."""
+    """Writes one vault. ``sealed`` gives a sealed file of the vault's folder by its name."""
 
     def __init__(
-        self, session: Session, place: Place, blobs: Blobs, outbox: Outbox, journal: SealedFile, seen: SealedFile
+        self, session: Session, place: Place, blobs: Blobs, outbox: Outbox, sealed: Callable[[str], SealedFile]
     ) -> None:
         self._session = session
         self._place = place
         self._blobs = blobs
         self._outbox = outbox
-        self._journal = journal
-        self._seen = seen
+        self._journal, self._seen, self._doomed = sealed("journal"), sealed("seen"), sealed("doomed")
 
-    def commit(self, view: View, batch: Batch, ring: NewKeyring | None) -> Landed:
-        """One new head over ``view`` with the memories of ``batch``, and a new keyring where one is given.
+    def commit(
+        self,
+        view: View,
+        batch: Batch,
+        ring: NewKeyring | None,
+        rewrite: Rewrite | None = None,
+        then: Sequence[Call] = (),
+    ) -> Landed:
+        """One new head over ``view`` with the memories of ``batch``, and a new keyring where one is given. The calls of
+        ``then`` follow it in the same transaction.
 
         Raises VersionTaken if another writer was first; the journal then stands, for ``settle`` to find out whether
         that writer was an earlier attempt of ours.
@@ -95,58 +125,115 @@ class Committer:
         registry = self._session.registry
         keys = ring.keys if ring else view.keyring.owner_keys
         packs = batch.packs(self._place, keys)
-        log = view.head.log.extended(entry.commitment(self._place) for entry in batch.entries)
+        commitments = [entry.commitment(self._place) for entry in batch.entries]
+        log = view.head.log.extended(commitments)
         version = view.record.version + 1
-        head = view.head.next(view.head_ref, view.base, version, tuple(ref for ref, _ in packs), log)
+        refs = tuple(ref for ref, _ in packs)
+        if rewrite:
+            head = Head(version, view.head_ref, None, 0, rewrite.packs + refs, len(refs), log)
+        else:
+            head = view.head.next(view.head_ref, view.base, version, refs, log)
+        lists = self._forgotten(view, keys, rewrite)
+        if lists is not None:
+            head = replace(head, forgotten=tuple(map(sha256, lists)))
         head_blob = seal_head(self._place, keys.epoch, keys.secret, keys.writer_key, head)
-        blobs = [blob for _, blob in packs] + [head_blob]
+        head_hash = sha256(head_blob)
+        own = [head_blob, *(lists or [])]
         keyring_hash = NO_HASH
         if ring:
-            blobs.append(seal_keyring(self._place, ring.keys, ring.roster, view.keyring))
-            keyring_hash = sha256(blobs[-1])
+            own.append(seal_keyring(self._place, ring.keys, ring.roster, view.keyring, keep_history=ring.keep_history))
+            keyring_hash = sha256(own[-1])
+        blobs = [blob for _, blob in packs] + own
         self._session.say(
             f"sealed {len(batch.entries)} in {len(packs)} packs" if packs else "sealed a head without memories"
         )
         call = registry.commit(
-            self._place.vault_id, view.record.version, keys.epoch, sha256(head_blob), log.memory_root, keyring_hash
+            self._place.vault_id, view.record.version, keys.epoch, head_hash, log.memory_root, keyring_hash
         )
+        if then:
+            call = registry.multicall([call, *then])
         prepared = registry.prepare(call, self._session.wallet.address)  # a refusal comes before anything is stored
         self._blobs.store(blobs)
         self._session.say(f"stored and read back {sum(map(len, blobs)):,} bytes")
-        hashes = [sha256(head_blob), *(sha256(blob) for blob in blobs if blob is not head_blob)]
+        journal: dict[str, Any] = {
+            "version": version,
+            "own": list(map(sha256, own)),
+            "blobs": [ref.hash for ref in (*refs, *(rewrite.packs if rewrite else ()))],
+            "outbox": batch.outbox,
+            "entry": commitments[0] if commitments else b"",
+        }
+        if rewrite:
+            self._doom(head_hash, rewrite.doomed.difference(journal["own"], journal["blobs"]))
 
         def announce(tx_hash: bytes) -> None:
-            journal = {"version": version, "blobs": hashes, "outbox": batch.outbox, "tx": tx_hash}
-            self._journal.write(journal)
+            self._journal.write(journal | {"tx": tx_hash})
 
         receipt = self.transact(call, prepared, announce)
         self._outbox.remove(batch.outbox)
+        seen = Seen(version + len(then), version, head_hash, receipt.block.number, keys, log)
+        left = self._sweep(head_hash, again=rewrite is not None)
         self._journal.remove()
-        write_seen(self._seen, Seen(version, version, sha256(head_blob), receipt.block.number, keys))
+        write_seen(self._seen, seen)
         self._blobs.discard(batch.stale(keys))  # sealed for those who may no longer read, and named by no head
-        return Landed(version, receipt, sum(map(len, blobs)))
+        stored = sum(map(len, blobs)) + (rewrite.stored if rewrite else 0)
+        return Landed(seen.version, receipt, stored, left)
+
+    def check(self, view: View, ring: NewKeyring | None) -> None:
+        """Raises what a commit with ``ring`` would be refused for, before much is stored for it. Nothing is signed."""
+        self._session.unlock()
+        record, any_hash = view.record, os.urandom(32)
+        epoch = ring.keys.epoch if ring else record.epoch
+        call = self._session.registry.commit(
+            self._place.vault_id, record.version, epoch, any_hash, record.memory_root, any_hash if ring else None
+        )
+        self._session.registry.prepare(call, self._session.wallet.address)
+
+    def _forgotten(self, view: View, keys: OwnerKeys, rewrite: Rewrite | None) -> list[bytes] | None:
+        """The blobs that name the forgotten memories, None where those of the head before serve on."""
+        if rewrite:
+            return seal_forgotten(self._place, keys, rewrite.forgotten)
+        if keys.epoch == view.record.head_epoch:
+            return None
+        return seal_forgotten(self._place, keys, read_forgotten(view, self._blobs.fetch))
+
+    def _doom(self, head: bytes, blobs: frozenset[bytes]) -> None:
+        """Notes what is to be deleted once ``head`` is final: behind a cut nobody could find it again."""
+        before = self._doomed.read(_DOOMED) or {"left": [], "orphans": []}
+        self._doomed.write(before | {"head": head, "blobs": sorted(blobs)})
+
+    def _sweep(self, head: bytes, *, again: bool) -> tuple[bytes, ...]:
+        """Deletes what was to go with ``head``, which is final, and orphans of before; with ``again`` what the host did
+        not delete before, too. Returns what it still has."""
+        doomed = self._doomed.read(_DOOMED)
+        if doomed is None:
+            return ()
+        due = doomed["orphans"] + (doomed["blobs"] if doomed["head"] == head else [])
+        left = self._blobs.delete(due + doomed["left"]) if again else self._blobs.delete(due) + doomed["left"]
+        if left:
+            self._doomed.write({"head": b"", "blobs": [], "left": left, "orphans": []})
+        else:
+            self._doomed.remove()
+        return tuple(left)
 
     def transact(self, call: Call, prepared: Prepared, announce: Callable[[bytes], None] = lambda _: None) -> Receipt:
         """Signs, announces the transaction's hash, sends, and waits; with another nonce where the wallet is in use
-        elsewhere."""
+        elsewhere. See ``ContractClient.submit`` for accounts that sign elsewhere."""
         registry, wallet = self._session.registry, self._session.wallet
         for last in (False, False, False, True):
-            signed = registry.sign(prepared, wallet)
-            announce(signed.tx_hash)
             try:
-                registry.send(signed)
+                tx_hash = registry.submit(prepared, wallet, announce)
                 break
             except NonceTaken:
                 if last:
                     raise
                 prepared = registry.prepare(call, wallet.address)
-        return self._session.wait(signed.tx_hash)
+        return self._session.wait(tx_hash)
 
     def settle(self, view: View, look: Callable[[], View]) -> View:
         """``view``, or what ``look`` gives later, after dealing with a commit that an earlier process left unfinished.
 
         If it landed, its outbox entries are done with. If not, it is forgotten and made again: the version that it
-        names lets only one of the two land. Nothing of it is deleted on the word of one node.
+        names lets only one of the two land. What it stored is deleted when another has landed.
         """
         value = self._journal.read(JOURNAL)
         if value is None:
@@ -155,8 +242,28 @@ class Committer:
             with suppress(TransactionRefused):
                 self._session.wait(value["tx"])
             view = look()
-        if ancestor(view, self._blobs.fetch, value["version"]) == value["blobs"][0]:
+        doomed, head = self._doomed.read(_DOOMED), value["own"][0]
+        if self._landed(view, value["version"], head, value["entry"]):
             self._outbox.remove(value["outbox"])
+            if doomed:
+                self._session.wait(self._transaction(value["tx"], head))  # nothing is deleted before it is final
+                self._sweep(head, again=True)
             self._session.say("an earlier commit had landed")
+        else:
+            before = doomed or {"left": [], "orphans": []}
+            self._doomed.write(before | {"head": b"", "blobs": [], "orphans": before["orphans"] + value["own"]})
         self._journal.remove()
         return view
+
+    def _transaction(self, known: bytes, head: bytes) -> bytes:
+        """The hash of the transaction that brought ``head``; an account elsewhere may not have named it in time."""
+        if any(known):
+            return known
+        commits = self._session.registry.commits(self._place.vault_id)
+        return next((commit.tx_hash for commit in reversed(commits) if commit.content_hash == head), known)
+
+    def _landed(self, view: View, version: int, head: bytes, entry: bytes) -> bool:
+        found = ancestor(view, self._blobs.fetch, version)
+        if found or not entry or view.record.head_version < version:
+            return found == head
+        return any(item.commitment(self._place) == entry for item in read_items(view, self._blobs.fetch))

@@ -69,6 +69,18 @@ class InvalidRequest(MemSyncError):
     exit_code = 17
 
 
+class InvalidKit(MemSyncError):
+    """Words or a sheet of a recovery kit are mistyped, of another kit, or of something else."""
+
+    exit_code = 18
+
+
+class UnknownDevice(MemSyncError):
+    """No device of that name in any roster that this one opens."""
+
+    exit_code = 19
+
+
 # The home on this device ----------------------------------------------------------------------------------------------
 
 
@@ -100,6 +112,12 @@ class UnsupportedCryptography(MemSyncError):
     """The installed ``cryptography`` build lacks a primitive or fails its self-test."""
 
     exit_code = 24
+
+
+class PassphraseNotKept(MemSyncError):
+    """The operating system's keyring is missing, unfit for a passphrase, locked, or has lost it."""
+
+    exit_code = 25
 
 
 # The chain ------------------------------------------------------------------------------------------------------------

@@ -42,8 +42,9 @@ class Head:
 
     ``version`` is the vault's version that this commit makes; ``parent`` the head before it (None in the first);
     ``base`` the base it builds on (None if it is a base itself). ``packs`` are all living packs since that base in
-    log order, or all living packs of the vault in a base; the last ``new`` of them came with this commit. ``age``
-    counts the heads since the base. ``log`` is the memory log after this commit.
+    log order, or all living packs of the vault in a base; the last ``new`` of them hold what this commit added to the
+    log. ``age`` counts the heads since the base. ``log`` is the memory log after this commit. ``forgotten`` are the
+    hashes of the blobs that name the forgotten memories, sealed in this head's own epoch.
     """
 
     version: int
@@ -53,6 +54,7 @@ class Head:
     packs: tuple[PackRef, ...]
     new: int
     log: Frontier
+    forgotten: tuple[bytes, ...] = ()
 
     def next(self, own: HeadRef, base: Head | None, version: int, packs: tuple[PackRef, ...], log: Frontier) -> Head:
         """The head that follows this one (``own`` names it) and brings ``packs``; every BASE_EVERYth is a base.
@@ -63,9 +65,9 @@ class Head:
             raise AccessEnded("This key does not open the vault's base.", "Write from a device that holds older keys.")
         if self.age + 1 >= BASE_EVERY:
             living = (base.packs if base else ()) + self.packs + packs
-            return Head(version, own, None, 0, living, len(packs), log)
+            return Head(version, own, None, 0, living, len(packs), log, self.forgotten)
         since = (self.packs if self.base else ()) + packs
-        return Head(version, own, self.base or own, self.age + 1, since, len(packs), log)
+        return Head(version, own, self.base or own, self.age + 1, since, len(packs), log, self.forgotten)
 
 
 FIRST = Head(1, None, None, 0, (), 0, Frontier())  # the empty head that a vault is created with
@@ -80,6 +82,7 @@ _BODY = {
     "new": int,
     "size": int,
     "peaks": list,
+    "forgotten": list,
 }
 
 
@@ -95,6 +98,7 @@ def seal_head(place: Place, epoch: int, epoch_secret: bytes, writer_key: Ed25519
             "new": head.new,
             "size": head.log.size,
             "peaks": list(head.log.peaks),
+            "forgotten": list(head.forgotten),
         }
     )
     context = place.context("head", epoch)
@@ -112,7 +116,9 @@ def open_head(place: Place, epoch: int, epoch_secret: bytes, writer_public: byte
     parent = None if value["parent"] is None else HeadRef(*_ref(value["parent"], 2))
     base = None if value["base"] is None else HeadRef(*_ref(value["base"], 2))
     if (
-        any(type(peak) is not bytes for peak in value["peaks"])
+        any(type(item) is not bytes for item in value["peaks"] + value["forgotten"])
+        or any(len(item) != HASH_BYTES for item in value["forgotten"])
+        or len(set(value["forgotten"])) != len(value["forgotten"])
         or not 0 <= value["new"] <= len(packs)
         or not 0 < value["version"] < 2**32
         or not 0 <= value["age"] < BASE_EVERY
@@ -121,7 +127,8 @@ def open_head(place: Place, epoch: int, epoch_secret: bytes, writer_public: byte
     ):
         raise Tampered("A head is malformed.", "Do not use it; its writer is faulty.")
     log = Frontier(value["size"], tuple(value["peaks"]))
-    return Head(value["version"], parent, base, value["age"], packs, value["new"], log)
+    forgotten = tuple(value["forgotten"])
+    return Head(value["version"], parent, base, value["age"], packs, value["new"], log, forgotten)
 
 
 def _ref(item: object, length: int) -> list[Any]:

@@ -1,7 +1,7 @@
 """A home: the folder of one person (or tool) on one computer. It holds sealed keys, sealed state, and ciphertext.
 
-In plain text stand only: the chain, the node and the owner's address (config.json), and this computer's labels of
-vaults.
+In plain text stand only: the chain, the node, the owner's address and this device's name (config.json), the public
+key of the recovery kit (kit.json), and this computer's labels of vaults.
 """
 
 from __future__ import annotations
@@ -9,8 +9,9 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
@@ -22,8 +23,9 @@ from .errors import HomeBusy, HomeDamaged, NotInitialised, Tampered, UnknownVaul
 from .files import make_dir, storage_error, write_atomic
 from .keyring import EpochKeys
 from .keys import HolderKey
+from .memory_log import Frontier
 from .reading import Seen
-from .sealing import Place, seal, unseal
+from .sealing import HoldsSecret, Place, seal, unseal
 
 _FORMAT = 1
 
@@ -31,7 +33,8 @@ _FORMAT = 1
 @dataclass(frozen=True)
 class Config:
     """The chain of a home: id, RPC URL, registry and owner as checksum addresses, blocks to wait after a transaction,
-    and a folder to take blobs from instead of the base URI's (None: the base URI's)."""
+    a folder to take blobs from instead of the base URI's (None: the base URI's), this device's name, and who signs
+    where it is not the wallet's file (``wallet.Account`` as text)."""
 
     chain_id: int
     rpc: str
@@ -39,6 +42,29 @@ class Config:
     owner: str
     confirmations: int = 0
     blobs: str | None = None
+    device: str = "this device"
+    signer: str | None = None
+    format: int = _FORMAT
+
+
+@dataclass(frozen=True)
+class KitNote:
+    """What a home keeps of the recovery kit, so that new vaults include it: its public key in hex, and the day (UTC)
+    on which it was made."""
+
+    key: str
+    made: str
+    format: int = _FORMAT
+
+
+@dataclass(frozen=True)
+class NewDevice:
+    """What a new device keeps until it has joined: its card's name, the chain, node and registry."""
+
+    name: str
+    chain_id: int
+    rpc: str
+    registry: str
     format: int = _FORMAT
 
 
@@ -61,11 +87,16 @@ class Home:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.device_key = folder / "device.key"
+        self.next_key = folder / "device.key.next"
+        self.ready_key = folder / "device.key.ready"
+        self.kit_key = folder / "kit.key"  # there from the first to the last step of restoring with a kit
         self.wallet = folder / "wallet.json"
         self.practice = folder / "practice"
         self.blobs = folder / "blobs"
         self._config = folder / "config.json"
         self._labels = folder / "vaults.json"
+        self._kit = folder / "kit.json"
+        self._new_device = folder / "device.json"
         self.held = False
 
     @staticmethod
@@ -90,8 +121,28 @@ class Home:
         make_dir(self.folder)
         write_atomic(self._config, _json(asdict(config)))
 
+    def kit(self) -> KitNote | None:
+        """The recovery kit as far as this home knows; None if there is none. Raises HomeDamaged."""
+        return KitNote(**_read_json(self._kit, KitNote)) if self._kit.exists() else None
+
+    def write_kit(self, note: KitNote | None) -> None:
+        """Keeps the kit's public key, or forgets it."""
+        if note is None:
+            self._kit.unlink(missing_ok=True)
+        else:
+            make_dir(self.folder)
+            write_atomic(self._kit, _json(asdict(note)))
+
+    def new_device(self) -> NewDevice | None:
+        """What `device new` has left for `device join`; None if there is nothing."""
+        return NewDevice(**_read_json(self._new_device, NewDevice)) if self._new_device.exists() else None
+
+    def write_new_device(self, device: NewDevice) -> None:
+        """Keeps it."""
+        write_atomic(self._new_device, _json(asdict(device)))
+
     def abandon(self) -> None:
-        """Takes back an unfinished `restore`, so that it can be run again."""
+        """Takes back an unfinished `restore` or `join`, so that it can be run again from its beginning."""
         self._labels.unlink(missing_ok=True)
         self._config.unlink(missing_ok=True)
 
@@ -138,6 +189,12 @@ class Home:
     def vault_folder(self, vault_id: bytes) -> Path:
         """Where sealed state, outbox and local copies of a vault stand."""
         return self.folder / "vaults" / vault_id.hex()
+
+    def vault_ids(self) -> list[bytes]:
+        """The vaults that have a folder here."""
+        folder = self.folder / "vaults"
+        names = os.listdir(folder) if folder.is_dir() else []
+        return [bytes.fromhex(name) for name in sorted(names) if re.fullmatch("[0-9a-f]{64}", name)]
 
     def reader_folder(self, name: str) -> Path:
         """Where a reader's key, invitation and sealed state stand."""
@@ -188,7 +245,7 @@ def read_joined(folder: Path) -> Joined:
     return Joined(**_read_json(path, Joined))
 
 
-class SealedFile:
+class SealedFile(HoldsSecret):
     """A small file of a holder's own, sealed under its state key and bound to a vault."""
 
     def __init__(self, path: Path, key: HolderKey, place: Place) -> None:
@@ -213,7 +270,27 @@ class SealedFile:
             body = unseal(self._key, self._context, data, "file")
             return canonical.fields(canonical.decode(body), shape, "file")
         except Tampered:
-            raise HomeDamaged(f"{self._path} can't be read.", "Remove it to start from the chain's state.") from None
+            raise self.damaged() from None
+
+    def take_over(self, old: HolderKey) -> None:
+        """Seals anew, to this file's key, what was sealed to ``old``. Raises HomeDamaged if neither opens it."""
+        try:
+            data = self._path.read_bytes()
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise storage_error(error, self._path) from None
+        for key in (self._key, old.state_key):
+            with suppress(Tampered):
+                body = unseal(key, self._context, data, "file")
+                if key != self._key:
+                    write_atomic(self._path, seal(self._key, self._context, body))
+                return
+        raise self.damaged()
+
+    def damaged(self) -> HomeDamaged:
+        """What to raise where the value is not one that was written here."""
+        return HomeDamaged(f"{self._path} can't be read.", "Remove it to start from the chain's state.")
 
     def remove(self) -> None:
         """Removes the file; none is no error."""
@@ -231,6 +308,8 @@ _SEEN = {
     "epoch": int,
     "secret": bytes,
     "writer": bytes,
+    "size": int,
+    "peaks": list,
 }
 
 
@@ -246,6 +325,8 @@ def write_seen(file: SealedFile, seen: Seen) -> None:
             "epoch": keys.epoch,
             "secret": keys.secret,
             "writer": keys.writer_public,
+            "size": seen.log.size,
+            "peaks": list(seen.log.peaks),
         }
     )
 
@@ -256,7 +337,13 @@ def read_seen(file: SealedFile) -> Seen | None:
     if value is None:
         return None
     keys = EpochKeys(value["epoch"], value["secret"], value["writer"])
-    return Seen(value["version"], value["head_version"], value["content_hash"], value["block"], keys)
+    if any(type(peak) is not bytes for peak in value["peaks"]):
+        raise file.damaged()
+    try:
+        log = Frontier(value["size"], tuple(value["peaks"]))
+    except Tampered:
+        raise file.damaged() from None
+    return Seen(value["version"], value["head_version"], value["content_hash"], value["block"], keys, log)
 
 
 def _json(value: dict[str, Any]) -> bytes:

@@ -30,24 +30,28 @@ def ask(passphrase: Passphrase) -> str:
     return unicodedata.normalize("NFC", passphrase() if callable(passphrase) else passphrase)
 
 
-def create(path: Path, passphrase: str) -> HolderKey:
-    """A new random holder key, sealed into a new file at ``path`` (0600). Raises InvalidRequest if there is one."""
+def create(path: Path, passphrase: str, key: HolderKey | None = None) -> HolderKey:
+    """``key``, or a new random one, sealed into a new file (0600). Raises InvalidRequest if there is one."""
     if path.exists():
         raise InvalidRequest(f"There is a key file {path} already.", "Use it, or name another folder.")
-    key = HolderKey(os.urandom(SECRET_BYTES))
-    salt = os.urandom(_SALT_BYTES)
-    public = key.xwing.public.raw
-    sealed = seal_raw(_stretch(passphrase, salt), _context(salt, public), key.export())
-    value = {"format": _FORMAT, "kdf": "argon2id", "salt": salt.hex(), "sealed": sealed.hex(), "public": public.hex()}
-    write_atomic(path, json.dumps(value, indent=1).encode() + b"\n")
+    key = key or HolderKey(os.urandom(SECRET_BYTES))
+    write_atomic(path, sealed(key, passphrase))
     return key
+
+
+def sealed(key: HolderKey, passphrase: str) -> bytes:
+    """What the file of ``key`` holds."""
+    salt, public = _new_salt(), key.xwing.public.raw
+    box = seal_raw(_stretch(passphrase, salt), _context(salt, public), key.export())
+    value = {"format": _FORMAT, "kdf": "argon2id", "salt": salt.hex(), "sealed": box.hex(), "public": public.hex()}
+    return json.dumps(value, indent=1).encode() + b"\n"
 
 
 def unlock(path: Path, passphrase: str) -> HolderKey:
     """The key of the file at ``path``. Raises NotInitialised, HomeDamaged or WrongPassphrase."""
-    salt, sealed, public = _parse(path)
+    salt, box, public = _parse(path)
     try:
-        return HolderKey(bytes(unseal_raw(_stretch(passphrase, salt), _context(salt, public.raw), sealed, "key file")))
+        return HolderKey(bytes(unseal_raw(_stretch(passphrase, salt), _context(salt, public.raw), box, "key file")))
     except Tampered:
         raise WrongPassphrase(
             f"The passphrase does not open {path.name}.",
@@ -74,13 +78,17 @@ def _parse(path: Path) -> tuple[bytes, bytes, PublicKey]:
         value = json.loads(data)
         if (value["format"], value["kdf"]) != (_FORMAT, "argon2id"):
             raise ValueError
-        salt, sealed, public = (bytes.fromhex(value[name]) for name in ("salt", "sealed", "public"))
+        salt, box, public = (bytes.fromhex(value[name]) for name in ("salt", "sealed", "public"))
         if len(salt) != _SALT_BYTES:
             raise ValueError
         key = PublicKey(public)
     except (ValueError, KeyError, TypeError, RecursionError, InvalidCard):
         raise HomeDamaged(f"{path} is not a key file of this version.", "Bring it back from a copy.") from None
-    return salt, sealed, key
+    return salt, box, key
+
+
+def _new_salt() -> bytes:
+    return os.urandom(_SALT_BYTES)
 
 
 def _stretch(passphrase: str, salt: bytes) -> bytes:

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from enum import IntEnum
 from typing import Any
 
@@ -26,6 +26,7 @@ from .sealing import (
     SECRET_BYTES,
     SIGNATURE_BYTES,
     SUITE,
+    HoldsSecret,
     Place,
     derive,
     padded_size,
@@ -63,7 +64,8 @@ _ROLES = frozenset(int(role) for role in Role)
 @dataclass(frozen=True)
 class Holder:
     """A line of the roster. ``since`` is the first epoch that the holder may open; ``address`` (20 bytes) that of a
-    public grant, None for a private one and for devices; ``expires`` None means never; ``added_by`` is a key id."""
+    public grant, None for a private one and for devices; ``expires`` None means never; ``added_by`` is a key id;
+    ``pending`` means that it is to make its key anew."""
 
     key: PublicKey
     role: Role
@@ -72,10 +74,11 @@ class Holder:
     expires: datetime | None
     address: bytes | None
     added_by: bytes
+    pending: bool = False
 
 
 @dataclass(frozen=True)
-class EpochKeys:
+class EpochKeys(HoldsSecret):
     """What opens one epoch: its secret, and the public half of its writer key (32 bytes each)."""
 
     epoch: int
@@ -120,12 +123,18 @@ class Succession:
 
 
 @dataclass(frozen=True)
-class Roster:
-    """What only the owner's devices and kit read: the vault's name, the key of import ids, and the holders."""
+class Roster(HoldsSecret):
+    """What only the owner's devices and kit read: the vault's name, the key of import ids, and the holders.
+
+    ``rotated`` is when the present epoch got its first keyring (UTC, whole seconds), ``rotate_every`` after how long
+    the next one is due (None: only when something else asks for it).
+    """
 
     name: str
     import_key: bytes = field(repr=False)
     holders: tuple[Holder, ...]
+    rotated: datetime
+    rotate_every: timedelta | None = None
 
 
 @dataclass(frozen=True)
@@ -164,9 +173,12 @@ def seal_keyring(
     """The blob of a keyring for the epoch of ``keys``, which follows ``before`` (None for a vault's first).
 
     Where ``before`` is of an earlier epoch, its writer key vouches for the new one, and the epochs that it opens are
-    linked, unless ``keep_history`` is False. Every holder is encapsulated to anew, and the order is drawn anew. Raises
-    InvalidRequest if there are too many holders or epochs for one blob.
+    linked, unless ``keep_history`` is False. Every holder is encapsulated to anew, and the order is drawn anew; one
+    whose first epoch is still to come gets no envelope yet. Raises InvalidRequest if there are too many holders or
+    epochs for one blob, or two holders with one key, who could open nothing.
     """
+    if _key_twice(roster.holders):
+        raise InvalidRequest("Two holders have the same key.", "Each device and each reader needs a key of its own.")
     slots = -(-len(roster.holders) // SLOTS) * SLOTS
     history = _history(keys.epoch, before) if keep_history else []
     chain, links = _link(place, keys.epoch, history)
@@ -178,10 +190,11 @@ def seal_keyring(
         "roster": bytes(32),
     }
     trailer_bytes = sealed_size(padded_size(4 + SIGNATURE_BYTES + len(canonical.encode(body))))
-    if slots > MAX_SLOTS or slots * ENVELOPE_BYTES + trailer_bytes + _roster_bytes(slots) > MAX_BLOB:
+    if slots > MAX_SLOTS or slots * ENVELOPE_BYTES + trailer_bytes + roster_bytes(slots) > MAX_BLOB:
         raise InvalidRequest("The keyring would be too large: too many holders, or too many epochs since the last cut.")
 
-    envelopes = [_envelope(place, keys, holder, slots, trailer_bytes, chain) for holder in roster.holders]
+    present = [holder for holder in roster.holders if holder.since <= keys.epoch]
+    envelopes = [_envelope(place, keys, holder, slots, trailer_bytes, chain) for holder in present]
     envelopes += [_dummy(place, keys.epoch) for _ in range(slots - len(envelopes))]
     secrets.SystemRandom().shuffle(envelopes)
     front = b"".join(envelopes)
@@ -252,7 +265,8 @@ def follows(keyring: Keyring, known: Anchor) -> None:
 
 _DO_NOT_USE = "Do not use it; fetch it again from another copy."
 _TRAILER = {"slots": int, "succession": list, "links": list, "envelopes": bytes, "roster": bytes}
-_ROSTER = {"name": str, "import_key": bytes, "holders": list}
+_ROSTER = {"name": str, "import_key": bytes, "holders": list, "rotated": int, "rotate_every": (int, type(None))}
+_HOLDER = [[bytes, int, str, int, int, address, bytes, bool] for address in (bytes, type(None))]
 
 
 # Envelopes ------------------------------------------------------------------------------------------------------------
@@ -303,7 +317,7 @@ def _own_envelope(place: Place, epoch: int, blob: bytes, key: PrivateKey) -> tup
         slots, trailer_bytes = int.from_bytes(plain[11:13], "big"), int.from_bytes(plain[13:17], "big")
         front_bytes = slots * ENVELOPE_BYTES
         known_form = plain[0] == SUITE and plain[1] in _ROLES and not any(plain[113:]) and slots in _SLOT_COUNTS
-        if not known_form or index > slots or front_bytes + trailer_bytes + _roster_bytes(slots) != len(blob):
+        if not known_form or index > slots or front_bytes + trailer_bytes + roster_bytes(slots) != len(blob):
             raise Tampered("A keyring's envelope does not fit its keyring.", _DO_NOT_USE)
         found, end = plain, slots
     if found is None:
@@ -319,10 +333,14 @@ def _to_expiry(expires: datetime | None) -> int:
 
 
 def _from_expiry(seconds: int) -> datetime | None:
+    return None if seconds == NEVER else _from_seconds(seconds)
+
+
+def _from_seconds(seconds: int) -> datetime:
     try:
-        return None if seconds == NEVER else datetime.fromtimestamp(seconds, UTC)
+        return datetime.fromtimestamp(seconds, UTC)
     except (ValueError, OverflowError, OSError):
-        raise Tampered("An expiry is out of range.", _DO_NOT_USE) from None
+        raise Tampered("A time in a keyring is out of range.", _DO_NOT_USE) from None
 
 
 # Succession -----------------------------------------------------------------------------------------------------------
@@ -355,6 +373,8 @@ def _read_succession(place: Place, items: list[Any], keys: EpochKeys) -> tuple[S
         if type(item) is not list or [type(part) for part in item] != [int, bytes, bytes, bytes]:
             raise Tampered("A keyring's succession is malformed.", _DO_NOT_USE)
         step = Succession(*item)
+        if len(step.check) != SECRET_BYTES:
+            raise Tampered("A check value of a keyring has a wrong length.", _DO_NOT_USE)
         if not (steps[-1].epoch if steps else 0) < step.epoch < 2**32:
             raise Tampered("A keyring's succession is out of order.", _DO_NOT_USE)
         signer = steps[-1].writer_public if steps else step.writer_public
@@ -427,27 +447,43 @@ def _link_context(place: Place, epoch: int, earlier: int) -> bytes:
 # Roster ---------------------------------------------------------------------------------------------------------------
 
 
-def _roster_bytes(slots: int) -> int:
+def roster_bytes(slots: int) -> int:
+    """The size of the sealed roster behind so many envelopes."""
     return sealed_size(slots * _ROSTER_ENTRY + _ROSTER_REST)
+
+
+def _key_twice(holders: Sequence[Holder]) -> bool:
+    return len({holder.key.raw for holder in holders}) != len(holders)
 
 
 def _encode_roster(roster: Roster) -> bytes:
     holders = [
-        [h.key.raw, int(h.role), h.name, h.since, _to_expiry(h.expires), h.address, h.added_by] for h in roster.holders
+        [h.key.raw, int(h.role), h.name, h.since, _to_expiry(h.expires), h.address, h.added_by, h.pending]
+        for h in roster.holders
     ]
-    return canonical.encode({"name": roster.name, "import_key": roster.import_key, "holders": holders})
+    return canonical.encode(
+        {
+            "name": roster.name,
+            "import_key": roster.import_key,
+            "holders": holders,
+            "rotated": int(roster.rotated.timestamp()),
+            "rotate_every": roster.rotate_every and int(roster.rotate_every.total_seconds()),
+        }
+    )
 
 
 def _decode_roster(body: bytes) -> Roster:
     value = canonical.fields(canonical.decode(body, "roster"), _ROSTER, "roster")
+    every = value["rotate_every"]
     if len(value["import_key"]) != SECRET_BYTES:
         raise Tampered("The roster's import key is malformed.", _DO_NOT_USE)
+    if value["rotated"] < 0 or (every is not None and not 0 < every < 2**32):
+        raise Tampered("The roster's dates are out of range.", _DO_NOT_USE)
     holders = []
     for item in value["holders"]:
-        shape = [type(part) for part in item] if type(item) is list else []
-        if shape not in ([bytes, int, str, int, int, bytes, bytes], [bytes, int, str, int, int, type(None), bytes]):
+        if type(item) is not list or [type(part) for part in item] not in _HOLDER:
             raise Tampered("A line of the roster is malformed.", _DO_NOT_USE)
-        key, role, name, since, expiry, address, added_by = item
+        key, role, name, since, expiry, address, added_by, pending = item
         sound = role in _ROLES and 0 <= since < 2**32 and 0 <= expiry <= NEVER and len(added_by) == KEY_ID_BYTES
         if not sound or (address is not None and len(address) != 20):
             raise Tampered("A line of the roster is malformed.", _DO_NOT_USE)
@@ -455,5 +491,8 @@ def _decode_roster(body: bytes) -> Roster:
             public = PublicKey(key)
         except InvalidCard:
             raise Tampered("A line of the roster has a malformed key.", _DO_NOT_USE) from None
-        holders.append(Holder(public, Role(role), name, since, _from_expiry(expiry), address, added_by))
-    return Roster(value["name"], value["import_key"], tuple(holders))
+        holders.append(Holder(public, Role(role), name, since, _from_expiry(expiry), address, added_by, pending))
+    if _key_twice(holders):
+        raise Tampered("Two lines of the roster have the same key.", _DO_NOT_USE)
+    rotated, rotate_every = _from_seconds(value["rotated"]), None if every is None else timedelta(seconds=every)
+    return Roster(value["name"], value["import_key"], tuple(holders), rotated, rotate_every)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field
+from typing import Any
 
 from cryptography.exceptions import InvalidTag, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hpke
@@ -16,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric.mlkem import MLKEM768PrivateKey, 
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 
 from .errors import InvalidCard, Tampered, UnsupportedCryptography
-from .sealing import SECRET_BYTES, Place, derive, sha256, sign, unseal_raw
+from .sealing import SECRET_BYTES, HoldsSecret, Place, derive, sha256, sign, unseal_raw
 
 PUBLIC_KEY_BYTES = 1_216
 KEY_ID_BYTES = 32
@@ -24,7 +25,11 @@ ENCAPSULATION_BYTES = 1_120
 ENVELOPE_OVERHEAD = ENCAPSULATION_BYTES + 16
 _MLKEM_PUBLIC = 1_184
 
-_SUITE = hpke.Suite(hpke.KEM.MLKEM768_X25519, hpke.KDF.HKDF_SHA256, hpke.AEAD.AES_256_GCM)
+_SUITE: Any
+try:
+    _SUITE = hpke.Suite(hpke.KEM.MLKEM768_X25519, hpke.KDF.HKDF_SHA256, hpke.AEAD.AES_256_GCM)
+except (AttributeError, UnsupportedAlgorithm):
+    _SUITE = None  # of a build without ML-KEM: `self_test` says so
 
 
 @dataclass(frozen=True)
@@ -56,10 +61,10 @@ class PublicKey:
 
     def enclose(self, info: bytes, plain: bytes) -> bytes:
         """An envelope of ``plain`` that only the holder of the private key opens: 1,136 bytes more than ``plain``."""
-        return _SUITE.encrypt(plain, self._key, info=info)
+        return bytes(_SUITE.encrypt(plain, self._key, info=info))
 
 
-class PrivateKey:
+class PrivateKey(HoldsSecret):
     """An X-Wing private key expanded from its seed (32 bytes). Its ``repr`` shows nothing."""
 
     __slots__ = ("_key", "_seed", "public")
@@ -75,7 +80,7 @@ class PrivateKey:
     def open(self, info: bytes, envelope: bytes) -> bytes | None:
         """What an envelope holds, or None if it is not for this key and this ``info``."""
         try:
-            return _SUITE.decrypt(envelope, self._key, info=info)
+            return bytes(_SUITE.decrypt(envelope, self._key, info=info))
         except (InvalidTag, ValueError):
             return None
 
@@ -83,7 +88,7 @@ class PrivateKey:
         return "PrivateKey(…)"
 
 
-class HolderKey:
+class HolderKey(HoldsSecret):
     """The one secret of a key holder (32 random bytes) and what is derived from it, one key for one purpose."""
 
     __slots__ = ("_secret", "xwing")

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-from .committing import JOURNAL, Batch, Committer, Landed, NewKeyring
-from .errors import HomeBusy, StorageFull, StorageReadOnly, UnknownVault, VersionTaken
+from .committing import JOURNAL, Batch, Committer, Landed, NewKeyring, Rewrite
+from .errors import AccessEnded, HomeBusy, StorageFull, StorageReadOnly, UnknownVault, VersionTaken
 from .home import SealedFile, read_seen, write_seen
 from .outbox import Outbox
 from .reading import Fetch, View, open_view
@@ -19,8 +19,20 @@ from .session import Session
 from .storage import open_storage
 from .storage.blobs import Blobs
 
+if TYPE_CHECKING:
+    from .transactions import Call
+
 _PAUSES = (0.1, 0.3, 0.9, 2.7)  # seconds before another attempt, each varied by half
 _T = TypeVar("_T")
+
+
+def left_out() -> AccessEnded:
+    """What to raise where a key of the owner's, and not a reader's, is in no envelope."""
+    return AccessEnded(
+        "This device or kit opens nothing of the vault's current epoch: it was never added, or has been left out.",
+        "What it read before stays readable where it was kept. On a machine that has the keys: memsync device add, or"
+        " memsync kit make.",
+    )
 
 
 class OpenedVault:
@@ -58,8 +70,15 @@ class OpenedVault:
         record = self.record()
         return self._committer(record).settle(self._view(record), lambda: self._view(self.record()))
 
-    def _commit(self, view: View, batch: Batch, ring: NewKeyring | None) -> Landed:
-        landed = self._committer(view.record).commit(view, batch, ring)
+    def _commit(
+        self,
+        view: View,
+        batch: Batch,
+        ring: NewKeyring | None,
+        rewrite: Rewrite | None = None,
+        then: Sequence[Call] = (),
+    ) -> Landed:
+        landed = self._committer(view.record).commit(view, batch, ring, rewrite, then)
         if ring:
             self._sealed("bump").remove()
         return landed
@@ -77,7 +96,7 @@ class OpenedVault:
 
     def _view(self, record: VaultRecord, fetch: Fetch | None = None) -> View:
         fetch = fetch or self._blobs(record).fetch
-        view = open_view(self.place, record, fetch, self._session.device.xwing, read_seen(self._seen))
+        view = self._open(record, fetch)
         home = self._session.home
         if home.held:
             self._keep(view)
@@ -85,6 +104,17 @@ class OpenedVault:
             with suppress(HomeBusy, StorageReadOnly, StorageFull), home.lock():  # reading goes on without
                 self._keep(view)
         return view
+
+    def _open(self, record: VaultRecord, fetch: Fetch) -> View:
+        seen = read_seen(self._seen)
+        *others, last = self._session.openers
+        for key in others:
+            with suppress(AccessEnded):
+                return open_view(self.place, record, fetch, key, seen)
+        try:
+            return open_view(self.place, record, fetch, last, seen)
+        except AccessEnded:
+            raise left_out() from None
 
     def _keep(self, view: View) -> None:
         """Keeps what was verified as the state to measure others against, if it is final, and drops copies of blobs
@@ -96,7 +126,7 @@ class OpenedVault:
         if self._is_final(record):
             write_seen(self._seen, now)
             journal = self._sealed("journal").read(JOURNAL)
-            pending = journal["blobs"] if journal else []
+            pending = journal["own"] + journal["blobs"] if journal else []
             self._blobs(record).keep_only([record.content_hash, record.keyring_hash, *view.named, *pending])
 
     def _is_final(self, record: VaultRecord) -> bool:
@@ -109,5 +139,4 @@ class OpenedVault:
         return False
 
     def _committer(self, record: VaultRecord) -> Committer:
-        journal, blobs = self._sealed("journal"), self._blobs(record)
-        return Committer(self._session, self.place, blobs, self._outbox, journal, self._seen)
+        return Committer(self._session, self.place, self._blobs(record), self._outbox, self._sealed)

@@ -37,17 +37,18 @@ class Outbox:
 
     def __init__(self, folder: Path, place: Place) -> None:
         self._folder = folder
-        self._place = place
+        self._context = place.context("outbox", 0)
 
-    def add(self, device: PublicKey, memories: Sequence[Memory], *, imported: bool = False) -> None:
-        """Keeps ``memories``, all or none of them, until a sync has taken them."""
+    def add(self, device: PublicKey, memories: Sequence[Memory], *, imported: bool = False) -> str:
+        """Keeps ``memories``, all or none of them, until a sync has taken them. Returns the entry's name."""
         make_dir(self._folder)
         key = os.urandom(SECRET_BYTES)
         body = canonical.encode({"import": imported, "records": [to_record(memory) for memory in memories]})
-        context = self._place.context("outbox", 0)
-        data = device.enclose(context + device.id, key) + seal(key, context, body)
+        data = self._enclosed(device, key) + seal(key, self._context, body)
         number = 1 + max((int(match[1]) for match in self._names()), default=0)
-        write_atomic(self._folder / f"{number:012}-{len(memories)}-{os.urandom(4).hex()}.sealed", data)
+        name = f"{number:012}-{len(memories)}-{os.urandom(4).hex()}.sealed"
+        write_atomic(self._folder / name, data)
+        return name
 
     def count(self) -> int:
         """How many memories wait. Needs no key."""
@@ -67,6 +68,32 @@ class Outbox:
         except OSError as error:
             raise storage_error(error, self._folder) from None
 
+    def take_over(self, old: HolderKey, new: HolderKey) -> None:
+        """Seals to ``new`` what was sealed to ``old``. Raises HomeDamaged for an entry that neither opens."""
+        for name in sorted(match[0] for match in self._names()):
+            path = self._folder / name
+            try:
+                data = path.read_bytes()
+            except OSError as error:
+                raise storage_error(error, path) from None
+            if self._key_of(data, new) is None:
+                key = self._key_of(data, old)
+                if key is None:
+                    raise _damaged(path, "The envelope does not open.")
+                write_atomic(path, self._enclosed(new.xwing.public, key) + data[_ENVELOPE:])
+
+    def replace(self, waiting: Waiting, device: PublicKey, memories: Sequence[Memory]) -> None:
+        """Lets an entry have those ``memories`` alone."""
+        if memories:
+            self.add(device, memories, imported=waiting.imported)
+        self.remove([waiting.path.name])
+
+    def _enclosed(self, device: PublicKey, key: bytes) -> bytes:
+        return device.enclose(self._context + device.id, key)
+
+    def _key_of(self, data: bytes, device: HolderKey) -> bytes | None:
+        return device.xwing.open(self._context + device.xwing.public.id, data[:_ENVELOPE])
+
     def _names(self) -> list[re.Match[str]]:
         try:
             names = os.listdir(self._folder)
@@ -77,20 +104,22 @@ class Outbox:
         return [match for name in names if (match := _NAME.fullmatch(name))]
 
     def _open(self, path: Path, device: HolderKey) -> Waiting:
-        context = self._place.context("outbox", 0)
         try:
             data = path.read_bytes()
         except OSError as error:
             raise storage_error(error, path) from None
         try:
-            key = device.xwing.open(context + device.xwing.public.id, data[:_ENVELOPE])
+            key = self._key_of(data, device)
             if key is None:
                 raise Tampered("The envelope does not open.")
-            body = unseal(key, context, data[_ENVELOPE:], "outbox entry")
+            body = unseal(key, self._context, data[_ENVELOPE:], "outbox entry")
             value = canonical.fields(canonical.decode(body), {"import": bool, "records": list}, "outbox entry")
             return Waiting(path, value["import"], tuple(from_record(record) for record in value["records"]))
         except Tampered as error:
-            raise HomeDamaged(
-                f"The outbox entry {path} can't be read: {error.cause}",
-                "Bring it back from a copy, or move it away to go on.",
-            ) from None
+            raise _damaged(path, error.cause) from None
+
+
+def _damaged(path: Path, cause: str) -> HomeDamaged:
+    return HomeDamaged(
+        f"The outbox entry {path} can't be read: {cause}", "Bring it back from a copy, or move it away to go on."
+    )

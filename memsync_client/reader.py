@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from . import keyfile, memories
+from . import keyfile, memories, passphrases
 from .cards import Card, Invitation, check_name
 from .errors import AccessEnded, InvalidRequest, NotInitialised, UnknownReader
 from .files import make_dir
@@ -19,8 +19,8 @@ from .keys import Anchor, HolderKey, self_test
 from .memories import Memory
 from .reading import Progress, View, open_view, read_entries
 from .records import VaultRecord
-from .sealing import Place
-from .search import Hit, Index
+from .sealing import HoldsSecret, Place
+from .search import EVERYTHING, Filter, Hit, Index
 from .storage import SCHEMES, open_storage
 from .storage.blobs import Blobs
 from .verifying import Report, verify
@@ -57,6 +57,7 @@ def new_reader(home: Home, name: str, passphrase: Passphrase) -> Card:
 
 def card_of(home: Home, name: str | None, passphrase: Passphrase) -> Card:
     """The card of a reader made before."""
+    self_test()
     name = _resolve(home, name)
     return _card(name, keyfile.unlock(home.reader_folder(name) / _KEY, ask(passphrase)))
 
@@ -88,7 +89,7 @@ def _resolve(home: Home, name: str | None) -> str:
     return name
 
 
-class Reader:
+class Reader(HoldsSecret):
     """A granted reader, opened with its passphrase. It keeps no memory and no blob on disk."""
 
     def __init__(
@@ -101,6 +102,7 @@ class Reader:
         blobs: Path | None = None,
     ) -> None:
         self_test()
+        passphrases.finish_change(home)
         self.name = _resolve(home, name)
         self._folder = home.reader_folder(self.name)
         self._passphrase = passphrase
@@ -139,9 +141,9 @@ class Reader:
         entries = read_entries(self._view(record), self._blobs(record).fetch, progress)
         return [memory for tips in memories.tips(entry.memory for entry in entries).values() for memory in tips]
 
-    def recall(self, query: str, limit: int = 10) -> list[Hit]:
+    def recall(self, query: str, limit: int = 10, only: Filter = EVERYTHING) -> list[Hit]:
         """The memories that answer a query best."""
-        return Index(self.memories()).recall(query, limit)
+        return Index(self.memories()).recall(query, limit, only)
 
     def verify(self, progress: Progress | None = None) -> Report:
         """The same verification as the owner's, for what this reader may open."""

@@ -12,11 +12,12 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from .errors import Rollback, Tampered
+from .forgotten import open_forgotten
 from .heads import Head, HeadRef, PackRef, open_head
 from .keyring import EpochKeys, Keyring, follows, open_keyring
 from .keys import Anchor, PrivateKey
 from .memory_log import Frontier
-from .packs import Entry, open_pack
+from .packs import Entry, Forgotten, Item, Unread, open_pack, open_unread
 from .records import VaultRecord
 from .sealing import Place
 
@@ -38,6 +39,7 @@ class Seen:
     content_hash: bytes
     block: int
     keys: EpochKeys
+    log: Frontier
 
 
 @dataclass(frozen=True)
@@ -62,14 +64,15 @@ class View:
 
     @property
     def named(self) -> list[bytes]:
-        """Hashes of the base and the packs: with head and keyring all that the vault needs."""
-        return [pack.hash for pack in self.packs] + ([self.head.base.hash] if self.head.base else [])
+        """Hashes of all that the vault needs beside head and keyring: base, packs, and what names the forgotten."""
+        base = [self.head.base.hash] if self.head.base else []
+        return [*(pack.hash for pack in self.packs), *base, *self.head.forgotten]
 
     def seen(self, block: int) -> Seen:
         """What a later answer of a node is measured against."""
         record, keys = self.record, self.keyring.keys
         known = EpochKeys(keys.epoch, keys.secret, keys.writer_public)
-        return Seen(record.version, record.head_version, record.content_hash, block, known)
+        return Seen(record.version, record.head_version, record.content_hash, block, known, self.head.log)
 
 
 def open_view(
@@ -135,35 +138,70 @@ def open_head_of(place: Place, keyring: Keyring, ref: HeadRef, fetch: Fetch) -> 
     )
 
 
-def open_pack_of(place: Place, keyring: Keyring, ref: PackRef, fetch: Fetch) -> list[Entry] | None:
-    """The entries of a pack; None where its epoch lies before this holder's first. Raises Tampered naming the blob."""
+def open_pack_of(place: Place, keyring: Keyring, ref: PackRef, fetch: Fetch) -> list[Item] | None:
+    """What a pack holds; None where its epoch lies before this holder's first. Raises Tampered naming the blob."""
+    return _opened(place, keyring, ref, fetch, open_pack)
+
+
+def open_unread_of(place: Place, keyring: Keyring, ref: PackRef, fetch: Fetch) -> list[Unread | Forgotten] | None:
+    """The same without a look at the records."""
+    return _opened(place, keyring, ref, fetch, open_unread)
+
+
+def _opened(
+    place: Place,
+    keyring: Keyring,
+    ref: PackRef,
+    fetch: Fetch,
+    open_with: Callable[[Place, int, bytes, bytes], list[_T]],
+) -> list[_T] | None:
     keys = _keys_of(keyring, ref)
     if keys is None:
         return None
-    entries = _named(ref.hash, lambda: open_pack(place, ref.epoch, keys.secret, fetch(ref.hash, "pack")))
-    if len(entries) != ref.count:
+    items = _named(ref.hash, lambda: open_with(place, ref.epoch, keys.secret, fetch(ref.hash, "pack")))
+    if len(items) != ref.count:
         raise Tampered(
-            f"Pack {ref.hash.hex()} holds {len(entries)} memories, its head says {ref.count}.", "Its writer is faulty."
+            f"Pack {ref.hash.hex()} holds {len(items)} memories, its head says {ref.count}.", "Its writer is faulty."
         )
-    return entries
+    return items
 
 
-def read_entries(view: View, fetch: Fetch, progress: Progress | None = None) -> list[Entry]:
-    """All entries of a view in log order, compared with the memory log where this holder can open all of it."""
-    entries: list[Entry] = []
+def read_items(view: View, fetch: Fetch, progress: Progress | None = None) -> list[Item]:
+    """All that the packs of a view hold, in log order, compared with the memory log where this holder can open all of
+    it."""
+    items: list[Item] = []
     whole = view.head.base is None or view.base is not None
     for done, ref in enumerate(view.packs):
         batch = open_pack_of(view.place, view.keyring, ref, fetch)
         whole = whole and batch is not None
-        entries += batch or []
+        items += batch or []
         if progress:
             progress(done + 1, len(view.packs))
-    if whole and Frontier().extended(entry.commitment(view.place) for entry in entries) != view.head.log:
+    if whole:
+        check_log(view, Frontier().extended(item.commitment(view.place) for item in items))
+    return items
+
+
+def check_log(view: View, log: Frontier) -> None:
+    """Raises Tampered unless ``log``, of all that the packs of a view hold, is the one that its head names."""
+    if log != view.head.log:
         raise Tampered(
             f"The packs that head {view.record.content_hash.hex()} names are not what its memory log commits to.",
             "Its writer is faulty or hostile: see `memsync grants`.",
         )
-    return entries
+
+
+def read_entries(view: View, fetch: Fetch, progress: Progress | None = None) -> list[Entry]:
+    """The entries that still have a memory, in log order; checked as ``read_items`` does."""
+    return [item for item in read_items(view, fetch, progress) if isinstance(item, Entry)]
+
+
+def read_forgotten(view: View, fetch: Fetch) -> frozenset[bytes]:
+    """The ids of the forgotten memories. For the owner's devices and kit; raises AccessEnded for a reader."""
+    hashes = view.head.forgotten
+    keys = view.keyring.owner_keys if hashes else None
+    blobs = (fetch(blob_hash, "list of what is forgotten") for blob_hash in hashes)
+    return open_forgotten(view.place, keys, blobs) if keys else frozenset()
 
 
 def check_not_older(record: VaultRecord, seen: Seen) -> None:
@@ -179,10 +217,19 @@ def check_not_older(record: VaultRecord, seen: Seen) -> None:
 
 
 def _check_descent(view: View, fetch: Fetch, seen: Seen) -> None:
-    """Raises Rollback if the head seen before is no ancestor of the present one: the chain forked and lost commits."""
+    """Raises Rollback if the head seen before is no ancestor of the present one: the chain forked and lost commits.
+
+    Behind a cut no head can be opened; then the memory log has to be one that has grown from the log seen before.
+    """
     if view.record.head_version == seen.head_version or seen.keys.epoch < view.keyring.since:
         return  # the same head; or granted anew since, without a look back
-    if ancestor(view, fetch, seen.head_version) != seen.content_hash:
+    if view.keyring.keys_of(seen.keys.epoch):
+        descends = ancestor(view, fetch, seen.head_version) == seen.content_hash
+    else:
+        items = read_items(view, fetch)
+        partial = len(items) < view.head.log.size  # this holder may not open all: the succession has to do
+        descends = partial or Frontier().extended(i.commitment(view.place) for i in items[: seen.log.size]) == seen.log
+    if not descends:
         raise Rollback(
             f"The vault's history has changed: its head of version {seen.head_version} that was seen here is gone.",
             _HOW_TO_GO_ON,

@@ -19,7 +19,7 @@ class Block:
 class VaultRecord:
     """A vault's record as of ``block``. ``head_version`` and ``head_epoch`` are those of the last commit.
 
-    ``owner`` is the zero address exactly if the vault is closed.
+    ``owner`` is the zero address exactly if the vault is closed. In ``base_uri`` U+FFFD stands for what is no UTF-8.
     """
 
     vault_id: bytes

@@ -54,7 +54,7 @@ class Registry(ContractClient):
         if keccak(code) != bytes.fromhex(artifact["runtimeCodeHash"][2:]):
             said = f"The contract at {at} on chain {served} is not this version's MemoryRegistry."
             raise NoRegistry(said, "Check the address, or use the version of MemSync that the vault was made with.")
-        return cls(node, served, at, artifact["abi"])
+        return cls(node, served, at, _with_raw_uri(artifact["abi"]))
 
     # Reads ------------------------------------------------------------------------------------------------------------
 
@@ -85,7 +85,7 @@ class Registry(ContractClient):
             content_hash=content_hash,
             memory_root=memory_root,
             keyring_hash=keyring_hash,
-            base_uri=base_uri,
+            base_uri=base_uri.decode(errors="replace"),
             block=at,
         )
 
@@ -229,8 +229,10 @@ class Registry(ContractClient):
         self.encode(Call(function, arguments))  # wrong types are the caller's fault, not the node's
         try:
             with self.node.asking():
-                return self._contract.functions[function](*arguments).call(
-                    block_identifier="latest" if block is None else block
+                return (
+                    self._with_only(function)
+                    .functions[function](*arguments)
+                    .call(block_identifier="latest" if block is None else block)
                 )
         except ContractLogicError as error:
             name, _ = decode_error(self._abi, error.data)
@@ -294,6 +296,18 @@ class Registry(ContractClient):
 
     def _lie(self, what: str) -> NodeUnreachable:
         return NodeUnreachable(f"{self.node.name} gives {what}.", "Do not rely on this node; name another one.")
+
+
+def _with_raw_uri(abi: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The ABI in which a record's base URI is bytes (encoded alike): whoever owned a vault before may have put there
+    what is no UTF-8, and one such record must not fail as if the node did, nor hide the other vaults."""
+    return [_raw_record(entry) if entry.get("name") == "record" else entry for entry in abi]
+
+
+def _raw_record(entry: dict[str, Any]) -> dict[str, Any]:
+    (output,) = entry["outputs"]
+    parts = [part | {"type": "bytes"} if part["name"] == "baseURI" else part for part in output["components"]]
+    return entry | {"outputs": [output | {"components": parts}]}
 
 
 @cache

@@ -9,9 +9,10 @@ from eth_utils import to_checksum_address
 
 from .errors import AccessEnded, InvalidRequest, UnknownReader
 from .keyring import Holder, Keyring, Role, Roster
+from .keys import PublicKey
 from .records import PublicGrant, VaultRecord
 
-READ = 1  # rights bit of a grant (contracts/interfaces/IMemoryRegistry.sol)
+READ, WRITE, KEYS = 1, 2, 4  # rights bits of a grant (contracts/interfaces/IMemoryRegistry.sol)
 
 
 def roster_of(keyring: Keyring) -> Roster:
@@ -31,13 +32,35 @@ def expired(holder: Holder, record: VaultRecord) -> bool:
     return holder.expires is not None and holder.expires <= record.block.time
 
 
+def keys_due(roster: Roster, record: VaultRecord) -> bool:
+    """Whether the next commit is to bring the keys of a new epoch: a holder's time has passed, a holder waits for its
+    first epoch, or the keys are as old as the owner lets them become."""
+    too_old = roster.rotate_every is not None and roster.rotated + roster.rotate_every <= record.block.time
+    return too_old or any(expired(holder, record) or holder.since > record.epoch for holder in roster.holders)
+
+
+def first_epoch(roster: Roster, key: PublicKey, record: VaultRecord) -> int:
+    """The first epoch of a reader who is granted from now on: the next one, or the one it has had until now. Raises
+    InvalidRequest for one that may read everything."""
+    known = next((holder.since for holder in roster.holders if holder.key == key), record.epoch + 1)
+    if known == 1:
+        raise InvalidRequest(
+            "This reader may read everything already, so not from now on only.",
+            "Revoke it first, or grant it without --from-now.",
+        )
+    return known
+
+
 def stands(holder: Holder, grants: Iterable[PublicGrant]) -> bool:
-    """Whether the chain still has the grant of a public reader, for the same key. Other holders have none to lose."""
+    """Whether the chain still has the grant of a public reader, for the same key. Other holders have none to lose, but
+    for a device with an account of its own: revoked from whatever wallet, it is out; expired, it only commits no more.
+    """
     account = account_of(holder)
-    return account is None or any(
-        grant.grantee == account and grant.living and grant.rights & READ and grant.key_id == holder.key.id[:20]
-        for grant in grants
-    )
+    own = [grant for grant in grants if grant.grantee == account]
+    if holder.role is Role.READER:
+        same_key = [grant for grant in own if grant.key_id == holder.key.id[:20]]
+        return account is None or any(grant.living and grant.rights & READ for grant in same_key)
+    return account is None or bool(own)
 
 
 def staying(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from typing import NoReturn, SupportsIndex
 
 from cryptography.cobblestone import Cobblestone256Decryptor, Cobblestone256Encryptor
 from cryptography.exceptions import InvalidSignature, InvalidTag
@@ -51,6 +52,15 @@ class Place:
         )
 
 
+class HoldsSecret:
+    """What holds a secret: neither pickled nor copied, so that it comes into no file that nobody thought of."""
+
+    __slots__ = ()
+
+    def __reduce_ex__(self, protocol: SupportsIndex) -> NoReturn:
+        raise TypeError(f"{type(self).__name__} holds a secret and can't be pickled")
+
+
 def sha256(data: bytes | bytearray | memoryview) -> bytes:
     """SHA-256 of ``data``, 32 bytes."""
     return hashlib.sha256(data).digest()
@@ -88,13 +98,11 @@ def seal(key: bytes, context: bytes, body: bytes, *, size: int | None = None) ->
 
     The plaintext is the length of the body (u32), the body, zeros.
     """
-    plain = bytearray(size if size is not None else padded_size(len(body) + _LENGTH_BYTES))
-    end = _LENGTH_BYTES + len(body)
-    if end > len(plain):
+    padded = size if size is not None else padded_size(len(body) + _LENGTH_BYTES)
+    zeros = padded - len(body) - _LENGTH_BYTES
+    if zeros < 0:
         raise ValueError("the body does not fit into its padded size")
-    plain[:_LENGTH_BYTES] = len(body).to_bytes(_LENGTH_BYTES, "big")
-    plain[_LENGTH_BYTES:end] = body
-    return seal_raw(key, context, plain)
+    return _sealed(key, context, padded, len(body).to_bytes(_LENGTH_BYTES, "big"), body, bytes(zeros))
 
 
 def unseal(key: bytes, context: bytes, blob: bytes, what: str) -> bytes:
@@ -108,10 +116,16 @@ def unseal(key: bytes, context: bytes, blob: bytes, what: str) -> bytes:
 
 def seal_raw(key: bytes, context: bytes, plain: bytes | bytearray) -> bytes:
     """``plain`` sealed as it is."""
-    out = bytearray(sealed_size(len(plain)))
+    return _sealed(key, context, len(plain), plain)
+
+
+def _sealed(key: bytes, context: bytes, size: int, *parts: bytes | bytearray) -> bytes:
+    out = bytearray(sealed_size(size))
+    room, written = memoryview(out), 0
     encryptor = Cobblestone256Encryptor(key, context)
-    written = encryptor.update_into(plain, out)
-    out[written:] = encryptor.finalize()
+    for part in parts:
+        written += encryptor.update_into(part, room[written:])
+    room[written:] = encryptor.finalize()
     return bytes(out)
 
 

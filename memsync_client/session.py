@@ -6,22 +6,23 @@ from collections.abc import Callable
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from . import keyfile
-from .errors import NotInitialised
-from .home import Home
+from . import keyfile, passphrases
+from .errors import HomeDamaged, InvalidRequest, NotInitialised
+from .home import Config, Home
 from .keyfile import Passphrase, ask
-from .keys import HolderKey, PublicKey
+from .keys import HolderKey, PrivateKey, PublicKey
 from .records import Receipt
-from .sealing import Place
+from .rekeying import clear_copies, make_ready, put_in_place
+from .sealing import HoldsSecret, Place
 
 if TYPE_CHECKING:  # web3 takes half a second to import, and what only waits in the outbox needs none of it
     from .registry import Registry
-    from .wallet import Wallet
+    from .wallet import Account, Wallet
 
 PRACTICE_CHAIN = 31_337
 
 
-class Session:
+class Session(HoldsSecret):
     """``passphrase`` is called at most once a secret, when one is unlocked; ``say`` is told each step of a longer
     work."""
 
@@ -32,9 +33,11 @@ class Session:
         *,
         rpc: str | None = None,
         say: Callable[[str], None] = lambda _: None,
+        config: Config | None = None,
     ) -> None:
+        passphrases.finish_change(home)
         self.home = home
-        self.config = home.config()
+        self.config = config or home.config()  # the first while a home is still being made
         self.say = say
         self._passphrase = passphrase
         self._rpc = rpc or self.config.rpc
@@ -53,14 +56,68 @@ class Session:
 
     @cached_property
     def device(self) -> HolderKey:
-        """Raises WrongPassphrase."""
-        return keyfile.unlock(self.home.device_key, ask(self._passphrase))
+        """Raises WrongPassphrase. A key made anew that all vaults have takes its place first."""
+        key = keyfile.unlock(self.home.device_key, ask(self._passphrase))
+        if not self.home.ready_key.exists():
+            return key
+        new = keyfile.unlock(self.home.ready_key, ask(self._passphrase))
+        put_in_place(self.home, self.place, key, new)
+        return new
 
     @cached_property
-    def wallet(self) -> Wallet:
-        """Raises WrongPassphrase, or NotInitialised on a device without the wallet's file."""
+    def next_device(self) -> HolderKey | None:
+        """The key that this device is getting, while not all vaults have it yet."""
+        return keyfile.unlock(self.home.next_key, ask(self._passphrase)) if self.home.next_key.exists() else None
+
+    def begin_rekeying(self) -> HolderKey:
+        """Makes the next key of this device, or takes the one that was made before."""
+        _ = self.device  # so that the passphrase is known to be the right one
+        if self.next_device is None:
+            self.next_device = keyfile.create(self.home.next_key, ask(self._passphrase))
+        return self.next_device
+
+    def end_rekeying(self) -> None:
+        """Makes the next key this device's own, and destroys the old one."""
+        clear_copies(self.home)
+        make_ready(self.home)
+        for name in ("device", "device_public", "next_device"):
+            self.__dict__.pop(name, None)
+        _ = self.device
+        self.__dict__.pop("device_public", None)
+
+    @property
+    def openers(self) -> tuple[PrivateKey, ...]:
+        """What keyrings are opened with: the device's key, the one that it is getting while not all vaults have that,
+        and the kit's while a restore with it is not done."""
+        kit = self._kit if self.home.kit_key.exists() else None
+        return tuple(key.xwing for key in (self.device, self.next_device, kit) if key)
+
+    @cached_property
+    def _kit(self) -> HolderKey:
+        return keyfile.unlock(self.home.kit_key, ask(self._passphrase))
+
+    @property
+    def owner_wallet(self) -> Wallet | Account:
+        """The wallet, where it is the owner's: for what only the owner may do. Raises InvalidRequest, and what
+        ``wallet`` raises."""
+        if self.wallet.address != self.config.owner:
+            raise InvalidRequest(
+                f"Only the owner {self.config.owner} may do this; this device commits as {self.wallet.address}.",
+                "Do it on the machine that has the owner's wallet.",
+            )
+        return self.wallet
+
+    @cached_property
+    def wallet(self) -> Wallet | Account:
+        """The owner's, or an account of this device's own that may commit. Raises WrongPassphrase, or NotInitialised on
+        a device with neither."""
         from . import wallet
 
+        if self.config.signer:
+            account = wallet.Account.parse(self.config.signer)
+            if account is None:
+                raise HomeDamaged("The home names no account that signs.", "Bring config.json back from a copy.")
+            return account
         if not self.home.wallet.exists():
             raise NotInitialised(
                 "This home has no wallet file, so it can read and not commit.",

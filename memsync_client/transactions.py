@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -21,6 +22,7 @@ from web3.exceptions import (
 from .errors import (
     InsufficientFunds,
     InvalidRequest,
+    MemSyncError,
     NodeUnreachable,
     NonceTaken,
     TransactionPending,
@@ -28,10 +30,12 @@ from .errors import (
 )
 from .records import Block, Receipt
 from .refusals import refused
-from .rpc import Node, refusal
-from .wallet import Wallet
+from .rpc import Node, RequestRefused, refusal
+from .wallet import Account, Wallet
 
 MAX_GAS = 2**24  # what a transaction may use on a chain (EIP-7825)
+UNKNOWN_HASH = bytes(32)  # of a transaction that an account elsewhere has been asked to sign
+_SIGNER_SECONDS = 300  # a person may have to confirm
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 2.0  # seconds between two looks for a receipt
 
 
@@ -80,6 +84,7 @@ class ContractClient:
         self._abi = abi
         self._eth = node.web3.eth
         self._contract = node.web3.eth.contract(address=self.address, abi=abi)
+        self._alone: dict[str, Any] = {}  # by function
 
     @property
     def rpc_url(self) -> str:
@@ -99,10 +104,17 @@ class ContractClient:
     def encode(self, call: Call) -> bytes:
         """A call's data. Raises InvalidRequest if the arguments are not of the function's types."""
         try:
-            return bytes(HexBytes(self._contract.encode_abi(call.function, args=call.arguments)))
+            return bytes(HexBytes(self._with_only(call.function).encode_abi(call.function, args=call.arguments)))
         except Exception as error:  # web3 raises several kinds over a wrong type
             said = f"{call.function} can't be called with these values ({type(error).__name__})."
             raise InvalidRequest(said, "Check their types and lengths.") from error
+
+    def _with_only(self, function: str) -> Any:
+        """The contract with one function: web3 hashes every name it knows of a contract, several times a call."""
+        if function not in self._alone:
+            abi: Any = [entry for entry in self._abi if (entry["type"], entry.get("name")) == ("function", function)]
+            self._alone[function] = self._eth.contract(address=self.address, abi=abi)
+        return self._alone[function]
 
     def prepare(self, call: Call, sender: str, *, nonce: int | None = None) -> Prepared:
         """Simulate and price a call, so that a refusal comes before anything is signed.
@@ -134,6 +146,62 @@ class ContractClient:
         if funds < prepared.max_cost:
             raise self._too_little(account, prepared.max_cost - funds)
         return prepared
+
+    def submit(self, prepared: Prepared, wallet: Wallet | Account, announce: Callable[[bytes], None]) -> bytes:
+        """Sign and send; the hash (32 bytes) goes to ``announce`` before sending, and is returned.
+
+        An account elsewhere names the hash only afterwards, so it is announced twice: as ``UNKNOWN_HASH``, then as it
+        is. Whether such a transaction landed has to be seen by what it did. Raises what ``sign`` and ``send`` raise.
+        """
+        if isinstance(wallet, Wallet):
+            signed = self.sign(prepared, wallet)
+            announce(signed.tx_hash)
+            self.send(signed)
+            return signed.tx_hash
+        announce(UNKNOWN_HASH)
+        tx_hash = self._send_by(prepared, wallet)
+        announce(tx_hash)
+        return tx_hash
+
+    def check_account(self, wallet: Account) -> None:
+        """Raises InvalidRequest unless the node or signer says that it signs for this account, on this chain."""
+        node = self._signer(wallet)
+        with node.asking():
+            known = [str(address).lower() for address in node.web3.eth.accounts]
+            chain = to_number(node.web3.eth.chain_id)
+        if wallet.address.lower() not in known:
+            raise InvalidRequest(f"{node.name} does not sign for {wallet.address}.", "Unlock or add that account.")
+        if chain != self.chain_id:
+            raise InvalidRequest(f"{node.name} signs for chain {chain}, not {self.chain_id}.", "Switch its chain.")
+
+    def _signer(self, wallet: Account) -> Node:
+        return Node(wallet.url or self.node.url, timeout=_SIGNER_SECONDS)
+
+    def _send_by(self, prepared: Prepared, wallet: Account) -> bytes:
+        if wallet.address != prepared.sender:
+            raise InvalidRequest(f"The transaction is {prepared.sender}'s, not {wallet.address}'s.", "Prepare it anew.")
+        node = self._signer(wallet)
+        fields = {
+            "from": prepared.sender,
+            "to": self.address,
+            "data": f"0x{prepared.data.hex()}",
+            "value": "0x0",
+            "chainId": hex(self.chain_id),
+            "nonce": hex(prepared.nonce),
+            "gas": hex(prepared.gas_limit),
+            "maxFeePerGas": hex(prepared.max_fee),
+            "maxPriorityFeePerGas": hex(prepared.priority_fee),
+        }
+        try:
+            answer = node.request("eth_sendTransaction", fields)
+        except ContractLogicError as error:
+            raise refused(self._abi, error.data) from None
+        except RequestRefused as error:
+            cause = error.__cause__
+            said = refusal(cause) if isinstance(cause, Web3RPCError) else error.cause
+            raise self._why_not_taken(node, prepared.nonce, said) from None
+        with node.asking():
+            return _hash(bytes(HexBytes(answer)))
 
     def sign(self, prepared: Prepared, wallet: Wallet) -> Signed:
         """Sign for this chain (EIP-1559). Raises InvalidRequest for a wallet other than the sender's."""
@@ -217,13 +285,18 @@ class ContractClient:
         reason = said.lower()
         if "already known" in reason or "already imported" in reason or "known transaction" in reason:
             return signed.tx_hash
+        why = self._why_not_taken(self.node, signed.nonce, said)
+        if isinstance(why, NonceTaken) and self.transaction_known(signed.tx_hash):
+            return signed.tx_hash
+        raise why
+
+    def _why_not_taken(self, node: Node, nonce: int, said: str) -> MemSyncError:
+        reason = said.lower()
         if ("nonce" in reason and "low" in reason) or "replacement transaction" in reason:
-            if self.transaction_known(signed.tx_hash):
-                return signed.tx_hash
-            raise NonceTaken(f"Another transaction of the account took number {signed.nonce}.", "Try again.")
+            return NonceTaken(f"Another transaction of the account took number {nonce}.", "Try again.")
         if "insufficient funds" in reason:
-            raise self._too_little("The account", None)
-        raise TransactionRefused(f"{self.node.name} does not take the transaction: {said}", "Try again later.")
+            return self._too_little("The account", None)
+        return TransactionRefused(f"{node.name} does not take the transaction: {said}", "Try again later.")
 
     def _too_little(self, account: str, missing: int | None) -> InsufficientFunds:
         gap = f"{account} lacks {missing / 10**18:.9f} coins" if missing else f"{account} has too little"

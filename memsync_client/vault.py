@@ -4,32 +4,34 @@ it."""
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-from . import memories
-from .access import LentVault
+from . import keyfile, memories
 from .committing import Batch, Landed
 from .errors import (
     AccessEnded,
     InvalidRequest,
+    MemSyncError,
     Rollback,
     Tampered,
     UnknownMemory,
 )
 from .home import read_seen, write_seen
-from .import_ids import identified
+from .import_ids import identified, imported_id
 from .interchange import Draft
-from .keyring import EpochKeys, open_keyring
+from .keeping import Kept, KeptVault, Level, all_pending
+from .keyring import EpochKeys, Roster, open_keyring
 from .memories import Memory
 from .outbox import Waiting
 from .packs import Entry, entries, open_pack
-from .reading import Progress, View, open_view, read_entries
+from .reading import Progress, View, open_view, read_entries, read_forgotten
+from .rekeying import with_key
 from .roster import roster_of
 from .sealing import Place
-from .search import Hit, Index
+from .search import EVERYTHING, Filter, Hit, Index
 from .session import PRACTICE_CHAIN
 from .verifying import Report, verify
 
@@ -37,15 +39,33 @@ from .verifying import Report, verify
 @dataclass(frozen=True)
 class SyncResult:
     """``committed`` memories landed with this sync; ``already`` waited and were in the vault before. ``landed`` is None
-    where no transaction was needed."""
+    where no transaction was needed.
+
+    Forgetting wins: ``held`` edits of forgotten memories wait on for a yes, and ``blocked`` memories of an import were
+    left out.
+    """
 
     committed: int
     already: int
     version: int
     landed: Landed | None
+    held: int = 0
+    blocked: int = 0
 
 
-class Vault(LentVault):
+@dataclass(frozen=True)
+class _Waiting:
+    """What waits, sorted: ``fresh`` to commit, with final ids; ``held`` for a yes; ``blocked`` for good; ``already`` in
+    the vault. ``names`` are the outbox entries that are done with when ``fresh`` is committed."""
+
+    fresh: list[Memory]
+    names: list[str]
+    already: int
+    held: int
+    blocked: int
+
+
+class Vault(KeptVault):
     """One vault. ``remember`` and ``import_drafts`` need neither node nor passphrase; the rest opens what it needs."""
 
     # Memories ---------------------------------------------------------------------------------------------------------
@@ -53,20 +73,18 @@ class Vault(LentVault):
     def remember(self, content: str, *, created: datetime | None = None, tags: Iterable[str] = ()) -> Memory:
         """Keeps one memory in the outbox, durably. Raises InvalidMemory."""
         memory = memories.new(content, created=created or _now(), tags=tags)
-        self._outbox.add(self._session.device_public, [memory])
+        self._let_wait([memory])
         return memory
 
     def edit(self, memory_id: str, content: str) -> Memory:
         """A new revision of the memory whose id begins with ``memory_id`` (hex). It settles a conflict, if there is
         one."""
-        found = [tips for key, tips in self.tips().items() if key.hex().startswith(memory_id.lower())]
-        if len(found) != 1 or not memory_id:
-            what = "No memory has" if not found else "More than one memory has"
-            raise UnknownMemory(f"{what} an id that begins with {memory_id!r}.", "`memsync list` shows the ids.")
-        if len(found[0]) == 1 and found[0][0].content == content:
+        tips = self.tips()
+        found = tips[_meant(tips, memory_id)]
+        if len(found) == 1 and found[0].content == content:
             raise InvalidRequest("The memory says just that already.", "Nothing was changed.")
-        memory = found[0][-1].edited(content, [tip.revision for tip in found[0]])
-        self._outbox.add(self._session.device_public, [memory])
+        memory = found[-1].edited(content, [tip.revision for tip in found])
+        self._let_wait([memory])
         return memory
 
     def import_drafts(self, drafts: Sequence[Draft]) -> None:
@@ -74,7 +92,17 @@ class Vault(LentVault):
         nothing."""
         items = [draft.memory(os.urandom(memories.ID_BYTES)) for draft in drafts]
         if items:
-            self._outbox.add(self._session.device_public, items, imported=True)
+            self._let_wait(items, imported=True)
+
+    def _let_wait(self, items: Sequence[Memory], *, imported: bool = False) -> None:
+        """Keeps ``items`` in the outbox, sealed to this device's key: to the new one, if that took its place just
+        now."""
+        while True:
+            key = keyfile.public_key(self._session.home.device_key)
+            name = self._outbox.add(key, items, imported=imported)
+            if keyfile.public_key(self._session.home.device_key) == key:
+                return
+            self._outbox.remove([name])
 
     def waiting(self) -> int:
         """How many memories wait for the next sync."""
@@ -84,26 +112,35 @@ class Vault(LentVault):
         """The living revisions by memory id: what is committed, and what waits here. Two for one id are a conflict."""
         view = self._view(self.record())
         committed = read_entries(view, self._blobs(view.record).fetch, progress)
-        fresh = self._fresh(view, self._outbox.read(self._session.device), committed)
+        fresh = self._sorted(view, self._outbox.read(self._session.device), committed).fresh
         return memories.tips([entry.memory for entry in committed] + fresh)
 
     def memories(self, progress: Progress | None = None) -> list[Memory]:
         """All living memories, conflicting tips included."""
         return [memory for tips in self.tips(progress).values() for memory in tips]
 
-    def recall(self, query: str, limit: int = 10) -> list[Hit]:
+    def recall(self, query: str, limit: int = 10, only: Filter = EVERYTHING) -> list[Hit]:
         """The memories that answer a query best, by keywords. The index lives in RAM only."""
-        return Index(self.memories()).recall(query, limit)
+        return Index(self.memories()).recall(query, limit, only)
 
     # Sync -------------------------------------------------------------------------------------------------------------
 
-    def sync(self, *, keep_private: bool | None = None, accept_rollback: bool = False) -> SyncResult:
+    def sync(
+        self, *, keep_private: bool | None = None, keep_edits: bool | None = None, accept_rollback: bool = False
+    ) -> SyncResult:
         """Commits what waits in one transaction, and takes in what other devices committed.
 
-        It brings a new keyring where one is due: the vault is locked after a revocation, or a reader's date has passed.
-        ``keep_private`` says whether private readers stay after a revocation that was not made here. A practice chain
-        that has lost blocks gets them again; on others that needs ``accept_rollback``.
+        It brings a new keyring where one is due: the vault is locked after a revocation, a reader's date has passed, or
+        the keys are as old as the owner lets them become. ``keep_private`` says whether private readers stay after a
+        revocation that was not made here, ``keep_edits`` whether edits of memories that were forgotten meanwhile are
+        committed (True) or dropped (False); they wait on where it is not said. A practice chain that has lost blocks
+        gets them again; on others that needs ``accept_rollback``.
         """
+        if self._session.home.next_key.exists():
+            try:
+                self.rekey()  # an earlier process did not finish
+            except MemSyncError as error:  # it may be another vault's; this one goes on with both keys
+                self._session.say(f"the old key of this device is still to be destroyed: {error.cause}")
         with self._session.home.lock():
             if accept_rollback:
                 self._rescue()
@@ -111,13 +148,13 @@ class Vault(LentVault):
 
             def attempt(view: View) -> SyncResult:
                 nonlocal batch
-                batch, already = self._batch(view, batch)
+                batch, found = self._batch(view, batch, keep_edits)
                 ring = self._due_keyring(view, keep_private)
                 if not batch.entries and ring is None:
                     self._outbox.remove(batch.outbox)
-                    return SyncResult(0, already, view.record.version, None)
+                    return SyncResult(0, found.already, view.record.version, None, found.held, found.blocked)
                 landed = self._commit(view, batch, ring)
-                return SyncResult(len(batch.entries), already, landed.version, landed)
+                return SyncResult(len(batch.entries), found.already, landed.version, landed, found.held, found.blocked)
 
             try:
                 return self._on_newest(attempt)
@@ -127,21 +164,22 @@ class Vault(LentVault):
                 self._rescue()
                 return self._on_newest(attempt)
 
-    def _batch(self, view: View, lost: Batch | None) -> tuple[Batch, int]:
-        """What waits and is not in the vault yet, and how much of what waits is. A batch that ``lost`` a race keeps
-        its packs.
+    def _batch(self, view: View, lost: Batch | None, keep_edits: bool | None) -> tuple[Batch, _Waiting]:
+        """What waits and is not in the vault yet, and how the rest was sorted. A batch that ``lost`` a race keeps its
+        packs.
 
-        Ids of imports are compared with what is committed, and after a lost race all ids are; anything else commits
-        without reading the vault.
+        Ids of imports and of forgotten memories are compared with what is committed, and after a lost race all ids are;
+        anything else commits without reading the vault.
         """
-        waiting = self._outbox.read(self._session.device)
-        compare = lost is not None or any(entry.imported for entry in waiting)
-        committed = read_entries(view, self._blobs(view.record).fetch) if compare else []
-        fresh = self._fresh(view, waiting, committed)
-        already = sum(len(entry.memories) for entry in waiting) - len(fresh)
-        if lost and [entry.memory for entry in lost.entries] == fresh:
-            return lost, already
-        return Batch(entries(fresh), [entry.path.name for entry in waiting]), already
+        waiting, fetch = self._outbox.read(self._session.device), self._blobs(view.record).fetch
+        forgotten = read_forgotten(view, fetch) if waiting else frozenset()
+        compare = lost is not None or any(
+            entry.imported or any(memory.id in forgotten for memory in entry.memories) for entry in waiting
+        )
+        found = self._sorted(view, waiting, read_entries(view, fetch) if compare else [], keep_edits)
+        if lost and ([entry.memory for entry in lost.entries], lost.outbox) == (found.fresh, found.names):
+            return lost, found
+        return Batch(entries(found.fresh), found.names), found
 
     def _rescue(self) -> None:
         """Accepts the chain's present state, and puts what it has lost back into the outbox, from this device's copies.
@@ -166,22 +204,106 @@ class Vault(LentVault):
             self._session.say(f"{len(lost)} memories that the chain has lost wait again")
         write_seen(self._seen, view.seen(record.block.number))
 
-    def _fresh(self, view: View, waiting: list[Waiting], committed: list[Entry]) -> list[Memory]:
-        """What of ``waiting`` is not committed yet, with the final ids of imports."""
+    def _sorted(
+        self, view: View, waiting: list[Waiting], committed: list[Entry], keep_edits: bool | None = None
+    ) -> _Waiting:
+        """What of ``waiting`` is not committed yet, with the final ids of imports, and what was forgotten."""
         roster = roster_of(view.keyring)
+        forgotten = read_forgotten(view, self._blobs(view.record).fetch) if waiting else frozenset()
         history: dict[bytes, list[Memory]] = {}
         for entry in committed:
             history.setdefault(entry.memory.id, []).append(entry.memory)
         known = {entry.memory.revision for entry in committed}
         fresh: list[Memory] = []
+        names: list[str] = []
+        already = held = blocked = 0
         for waits in waiting:
+            held_before = held
             for memory in waits.memories:
                 item = identified(memory, roster.import_key, history) if waits.imported else memory
-                if item is not None and item.revision not in known:
+                if item is None or item.revision in known:
+                    already += 1
+                elif item.id in forgotten and waits.imported:
+                    blocked += 1
+                elif item.id in forgotten and item.id not in history and not keep_edits:
+                    held += keep_edits is None
+                else:
                     known.add(item.revision)
                     fresh.append(item)
                     history.setdefault(item.id, []).append(item)
-        return fresh
+            if held == held_before:
+                names.append(waits.path.name)
+        return _Waiting(fresh, names, already, held, blocked)
+
+    # Forgetting -------------------------------------------------------------------------------------------------------
+
+    def chosen(
+        self,
+        ids: Sequence[str] = (),
+        *,
+        source: str | None = None,
+        conversation: str | None = None,
+        everything: bool = False,
+    ) -> list[Memory]:
+        """The living memories that a forget would take: those whose ids begin with one of ``ids`` (hex), or those of a
+        source, of a conversation, or both; or all. Raises UnknownMemory for an id that names none, or several."""
+        tips = self.tips()
+        if ids:
+            found = [_meant(tips, memory_id) for memory_id in ids]
+            return [memory for memory_id in dict.fromkeys(found) for memory in tips[memory_id]]
+        if not (everything or source is not None or conversation is not None):
+            raise InvalidRequest("Nothing was named to forget.", "Name ids, a source, a conversation, or all.")
+        return [
+            memory for each in tips.values() for memory in each if everything or _is_of(memory, source, conversation)
+        ]
+
+    def forget(self, ids: Iterable[bytes], level: Level = Level.GONE, progress: Progress | None = None) -> Kept:
+        """Takes all revisions of the memories of ``ids`` (16 bytes each) out of the vault, for good, and keeps their
+        ids so that no import brings them back. What waits here of them goes too.
+
+        The memory log keeps their commitments alone. ``level`` says how far: see Level. Raises InvalidRequest where a
+        level needs what this device lacks.
+        """
+        gone = frozenset(ids)
+        with self._session.home.lock():
+            change = self._remade if level is Level.KEYS_REMADE else _unchanged
+            gone -= self._forget_waiting(gone)
+            if level is Level.GONE and not gone:
+                return Kept(())
+            done = self._forget(gone, level, change, progress)
+            if level is not Level.KEYS_REMADE:
+                return done
+            own = self._session.device_public
+            try:
+                receipts = self._rekey()
+            except MemSyncError as error:
+                error.cause = f"Forgotten; but not every vault has this device's new key yet. {error.cause}"
+                error.args = (error.cause,)
+                raise
+            openers = tuple(holder for holder in done.openers if holder.key != own)
+            return replace(done, openers=openers, receipts=done.receipts + receipts)
+
+    def _remade(self, roster: Roster) -> Roster:
+        """The roster with this device's next key, and all others of the owner to follow."""
+        old, new = self._session.device.xwing.public, self._session.begin_rekeying().xwing.public
+        return all_pending(with_key(roster, old, new), new)
+
+    def _forget_waiting(self, ids: frozenset[bytes]) -> set[bytes]:
+        """Takes out of the outbox what is of ``ids``, with the ids that imports will have. Returns the ids of memories
+        that have never been anywhere else."""
+        view = self._settled_view()
+        import_key = roster_of(view.keyring).import_key
+        here_alone: set[bytes] = set()
+        for waits in self._outbox.read(self._session.device):
+            kept = []
+            for memory in waits.memories:
+                if (imported_id(memory, import_key) if waits.imported else memory.id) not in ids:
+                    kept.append(memory)
+                elif not waits.imported and memory.revision == memory.id:
+                    here_alone.add(memory.id)
+            if len(kept) < len(waits.memories):
+                self._outbox.replace(waits, self._session.device_public, kept)
+        return here_alone
 
     # Checking ---------------------------------------------------------------------------------------------------------
 
@@ -192,12 +314,31 @@ class Vault(LentVault):
         return verify(self._session.registry, record, self._view(record, host), host, progress)
 
 
+def _meant(tips: Mapping[bytes, object], memory_id: str) -> bytes:
+    """The id that begins with ``memory_id`` (hex). Raises UnknownMemory if there is none, or more than one."""
+    found = [key for key in tips if key.hex().startswith(memory_id.lower())]
+    if len(found) != 1 or not memory_id:
+        what = "No memory has" if not found else "More than one memory has"
+        raise UnknownMemory(f"{what} an id that begins with {memory_id!r}.", "`memsync list` shows the ids.")
+    return found[0]
+
+
+def _is_of(memory: Memory, source: str | None, conversation: str | None) -> bool:
+    origin = memory.source
+    return origin is not None and source in (None, origin.platform) and conversation in (None, origin.conversation)
+
+
+def _unchanged(roster: Roster) -> Roster:
+    return roster
+
+
 def _entries_in(place: Place, blobs: list[bytes], keys: list[EpochKeys]) -> Iterator[Entry]:
     """The entries of those blobs that are packs of one of the epochs."""
     for blob in blobs:
         for epoch_keys in keys:
             with suppress(Tampered):
-                yield from open_pack(place, epoch_keys.epoch, epoch_keys.secret, blob)
+                items = open_pack(place, epoch_keys.epoch, epoch_keys.secret, blob)
+                yield from (item for item in items if isinstance(item, Entry))
                 break
 
 

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 from .errors import BlobMissing, Tampered
 from .heads import Head, HeadRef, PackRef
 from .memory_log import Frontier, MemoryLog
-from .reading import Fetch, Progress, View, open_head_of, read_entries
+from .packs import Entry
+from .reading import Fetch, Progress, View, open_head_of, read_forgotten, read_items
 from .records import VaultRecord
 
 if TYPE_CHECKING:
@@ -20,7 +21,9 @@ if TYPE_CHECKING:
 @dataclass(frozen=True)
 class Report:
     """What was verified, at which block. ``whole`` is False where this key opens the vault from a later epoch only;
-    ``proven`` is the index of the log entry whose inclusion the contract confirmed, None for an empty log."""
+    ``heads`` go back to the last clean cut, or to the first that this key opens; ``forgotten`` counts the entries of
+    which the commitment alone is left. ``proven`` is the index of the log entry whose inclusion the contract
+    confirmed, None for an empty log."""
 
     block: int
     version: int
@@ -28,6 +31,7 @@ class Report:
     heads: int
     packs: int
     memories: int
+    forgotten: int
     blobs: int
     bytes: int
     whole: bool
@@ -37,8 +41,8 @@ class Report:
 def verify(
     registry: Registry, record: VaultRecord, view: View, fetch: Fetch, progress: Progress | None = None
 ) -> Report:
-    """Walks all heads back to the first (or the first this key opens), reads all packs, and asks the contract for one
-    proof.
+    """Walks all heads back to the first (or the last clean cut, or the first this key opens), reads all packs, and asks
+    the contract for one proof.
 
     ``fetch`` must go to the host, not to local copies. Raises Tampered or BlobMissing naming the blob.
     """
@@ -54,9 +58,14 @@ def verify(
     for earlier in registry.keyrings(record.vault_id):
         with suppress(BlobMissing):  # nobody needs one that was replaced; but what the host has of it is whole
             counted(earlier, "earlier keyring")
-    entries = read_entries(view, counted, progress)
-    commitments = [entry.commitment(view.place) for entry in entries]
-    whole = heads[-1][1].parent is None and len(entries) == view.head.log.size
+    items = read_items(view, counted, progress)
+    for blob_hash in view.head.forgotten:
+        counted(blob_hash, "list of what is forgotten")
+    if view.keyring.roster:
+        read_forgotten(view, counted)
+    commitments = [item.commitment(view.place) for item in items]
+    memories = sum(isinstance(item, Entry) for item in items)
+    whole = len(items) == view.head.log.size
     proven = None
     if whole:
         _compare_logs(heads, commitments)
@@ -74,7 +83,8 @@ def verify(
         epoch=record.epoch,
         heads=len(heads),
         packs=len(view.packs),
-        memories=len(entries),
+        memories=memories,
+        forgotten=len(items) - memories,
         blobs=len(sizes),
         bytes=sum(sizes.values()),
         whole=whole,
@@ -83,7 +93,7 @@ def verify(
 
 
 def _walk(view: View, fetch: Fetch) -> list[tuple[HeadRef, Head]]:
-    """All heads from the newest to the first that this key opens."""
+    """All heads from the newest to the first that this key opens: nobody's goes beyond a clean cut."""
     ref: HeadRef = view.head_ref
     head = open_head_of(view.place, view.keyring, ref, fetch)
     heads = [(ref, head)]

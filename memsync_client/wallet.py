@@ -1,25 +1,30 @@
-"""The owner's wallet: one Ethereum account in a keystore file (Web3 Secret Storage, version 3) under a passphrase."""
+"""Wallets: an Ethereum account in a keystore file (Web3 Secret Storage, version 3) under a passphrase, or an account
+whose key is elsewhere: in the node, or in a signer that has an address of its own."""
 
 from __future__ import annotations
 
 import json
+import re
 import secrets
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from eth_account import Account
+import eth_account
 from eth_account.signers.local import LocalAccount
 from eth_utils import is_hex_address, to_checksum_address
 
 from . import files
 from .errors import HomeDamaged, InvalidRequest, NotInitialised, WrongPassphrase
+from .sealing import HoldsSecret
 
 _MAX_KDF_MEMORY = 2**30  # bytes; a damaged file must not take all memory. The usual parameters need 256 MiB.
 _MAX_KDF_ROUNDS = 10_000_000
-_RESTORE = "Restore it from a copy, or restore the vaults on a new wallet with your recovery kit."
+_RESTORE = "Bring it back from a copy: a recovery kit opens the vaults, and can't sign for their owner."
+_ACCOUNT = re.compile(r"(?:node:|signer:(https?://\S+)#)(0x[0-9a-fA-F]{40})")
 
 
-class Wallet:
+class Wallet(HoldsSecret):
     """An unlocked account. Nothing of it but the address is ever shown."""
 
     __slots__ = ("_account",)
@@ -27,7 +32,7 @@ class Wallet:
     def __init__(self, secret: bytes) -> None:
         """Of a private key, 32 bytes."""
         try:
-            self._account: LocalAccount = Account.from_key(secret)
+            self._account: LocalAccount = eth_account.Account.from_key(secret)
         except Exception:  # the message of the original may show the key
             raise InvalidRequest("A private key is 32 bytes, not 0 and not too large.", "Use another.") from None
 
@@ -41,8 +46,36 @@ class Wallet:
         signed = self._account.sign_transaction(transaction)
         return bytes(signed.raw_transaction), bytes(signed.hash)
 
+    def sealed(self, passphrase: str) -> bytes:
+        """What its keystore file holds."""
+        return json.dumps(eth_account.Account.encrypt(self._account.key, passphrase)).encode()
+
     def __repr__(self) -> str:
         return f"Wallet({self.address})"
+
+
+@dataclass(frozen=True)
+class Account:
+    """An account that signs where it is asked to send (eth_sendTransaction): the home's own node, or the JSON-RPC
+    address ``url`` of a signer. No key of it is here."""
+
+    address: str
+    url: str | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> Account | None:
+        """From ``node:0x…`` or ``signer:URL#0x…``; None for anything else, which is a path. Raises InvalidRequest."""
+        found = _ACCOUNT.fullmatch(text)
+        if found:
+            return cls(str(to_checksum_address(found[2])), found[1])
+        if text.startswith(("node:", "signer:")):
+            raise InvalidRequest(
+                "That names no account of a node or signer.", "As in node:0x… or signer:http://127.0.0.1:1248#0x…"
+            )
+        return None
+
+    def __str__(self) -> str:
+        return f"signer:{self.url}#{self.address}" if self.url else f"node:{self.address}"
 
 
 def create(path: Path, passphrase: str) -> Wallet:
@@ -54,7 +87,7 @@ def create(path: Path, passphrase: str) -> Wallet:
         raise InvalidRequest(f"There is a wallet at {path} already.", "Use it, or name another folder.")
     secret = secrets.token_bytes(32)
     wallet = Wallet(secret)
-    files.write_atomic(path, json.dumps(Account.encrypt(secret, passphrase)).encode())
+    files.write_atomic(path, wallet.sealed(passphrase))
     return wallet
 
 
@@ -69,7 +102,7 @@ def unlock(path: Path, passphrase: str) -> Wallet:
     address = _address(keystore, path)
     try:
         _check_kdf(keystore["crypto"])
-        wallet = Wallet(bytes(Account.decrypt(keystore, passphrase)))
+        wallet = Wallet(bytes(eth_account.Account.decrypt(keystore, passphrase)))
     except Exception as error:  # over a damaged file eth_account raises nearly anything
         if isinstance(error, ValueError) and str(error) == "MAC mismatch":
             # The format can't tell damage of what it seals from a wrong passphrase.

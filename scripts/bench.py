@@ -1,4 +1,4 @@
-"""What sealing and storing cost, each against a baseline in the same run: ``make bench``.
+"""What storing a batch costs against the same memories in a plain file: ``make bench``. See also bench_crypto.py.
 
 Times are medians; only the ratios mean something on another machine.
 """
@@ -12,18 +12,15 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from functools import partial
 from itertools import count
 from pathlib import Path
-
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from memsync_client.heads import FIRST, HeadRef, PackRef, seal_head
 from memsync_client.interchange import jsonl
 from memsync_client.keyring import OwnerKeys
 from memsync_client.memories import Memory
 from memsync_client.packs import entries, seal_pack, split
-from memsync_client.sealing import Place, seal, seal_raw, sha256, unseal, unseal_raw
+from memsync_client.sealing import Place, sha256
 from memsync_client.storage.blobs import Blobs
 from memsync_client.storage.file import FileStorage
 
@@ -33,38 +30,8 @@ MEMORIES = 419
 
 
 def main() -> None:
-    """Prints both tables. The first argument may name another JSON Lines file than the sample."""
-    sealing()
+    """Prints the table. The first argument may name another JSON Lines file than the sample."""
     storing(Path(sys.argv[1]) if len(sys.argv) > 1 else SAMPLE)
-
-
-def sealing() -> None:
-    """Seal and open, against AES-256-GCM alone."""
-    print("Seal + open one object     AES-256-GCM      Cobblestone-256             padded and checked")
-    key, nonce, context = os.urandom(32), os.urandom(12), PLACE.context("pack", 1)
-    for name, size in (("1 KB", 1_000), ("100 KB", 100_000), ("10 MB", 10_000_000)):
-        body = os.urandom(size)
-        rounds = 3 if size > 1_000_000 else 200
-        base = median(partial(raw_gcm, AESGCM(key), nonce, context, body), rounds)
-        alone = median(partial(cobblestone, key, context, body), rounds)
-        whole = median(partial(padded, key, context, body), rounds)
-        row = f"{base * 1e6:>21,.0f} us {alone * 1e6:>12,.0f} us {alone / base:>6.1f}x"
-        print(f"  {name:<8} {row} {whole * 1e6:>14,.0f} us {whole / base:>6.1f}x")
-
-
-def raw_gcm(gcm: AESGCM, nonce: bytes, context: bytes, body: bytes) -> None:
-    """The baseline."""
-    gcm.decrypt(nonce, gcm.encrypt(nonce, body, context), context)
-
-
-def cobblestone(key: bytes, context: bytes, body: bytes) -> None:
-    """The sealing alone."""
-    unseal_raw(key, context, seal_raw(key, context, body), "pack")
-
-
-def padded(key: bytes, context: bytes, body: bytes) -> None:
-    """As packs and heads are sealed."""
-    unseal(key, context, seal(key, context, body), "pack")
 
 
 def storing(data: Path) -> None:
@@ -79,7 +46,7 @@ def storing(data: Path) -> None:
         blobs.mkdir()
         keys = OwnerKeys.new(1)
         sealed = median(lambda: commit(Blobs(FileStorage(blobs)), keys, memories), 15)
-    print(f"\nStore {MEMORIES} memories of {data.name}, each on the disk when it returns")
+    print(f"Store {MEMORIES} memories of {data.name}, each on the disk when it returns")
     print(f"  JSON Lines, one fsync                               {plain * 1e3:>8.1f} ms")
     print(f"  sealed, signed, in the log, stored and read back    {sealed * 1e3:>8.1f} ms   {sealed / plain:>6.1f}x")
 

@@ -1,8 +1,8 @@
 """The main job, end to end, as people would do it: every step is the command ``memsync`` in a process of its own.
 
-Owner, reader, stranger and a restored machine each have a home of their own and share nothing but the practice chain
-and the folder of blobs. The last line says what was shown; any step that does not go as it must ends the demo with
-exit code 1.
+Owner, reader, stranger, a second machine and a restored one each have a home of their own and share nothing but the
+practice chain and the folder of blobs. The last line says what was shown; any step that does not go as it must ends
+the demo with exit code 1.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from typing import Any
 
 SAMPLE = Path(__file__).with_name("sample.jsonl")
 VAULT = "the salt book"
-ACCESS_ENDED, TAMPERED = 53, 50
+ACCESS_ENDED, TAMPERED, KIT_VOID = 53, 50, 18
 _NODE_SECONDS = 60
 _MEMSYNC = str(Path(sys.executable).with_name("memsync"))
 
@@ -42,35 +42,45 @@ class Person:
         keep = ("PATH", "LANG", "LC_ALL", "VIRTUAL_ENV", "SYSTEMROOT")
         self.environment = {key: os.environ[key] for key in keep if key in os.environ} | {"HOME": str(self.home)}
 
-    def memsync(self, *arguments: str, fails_with: int = 0) -> Any:
-        """What ``memsync --json …`` answers: its data, or its error where one is expected."""
-        code, answer = self.run(*arguments)
+    def memsync(self, *arguments: str, fails_with: int = 0, shares: tuple[str, ...] = ()) -> Any:
+        """What ``memsync --json …`` answers: its data, or its error where one is expected. ``shares`` are lists of
+        words of a recovery kit, given on a file descriptor of their own."""
+        code, answer = self.run(*arguments, shares=shares)
         if code != fails_with:
             raise DemoError(f"memsync {arguments[0]} ended with exit code {code}: {answer}")
         return answer
 
-    def run(self, *arguments: str) -> tuple[int, Any]:
+    def run(self, *arguments: str, shares: tuple[str, ...] = ()) -> tuple[int, Any]:
         """Exit code and answer of a command, whichever they are."""
-        read_end, write_end = os.pipe()
-        os.write(write_end, self.passphrase.encode() + b"\n")
-        os.close(write_end)
+        secrets = [_to_read(self.passphrase), *([_to_read(*shares)] if shares else [])]
+        if shares:
+            arguments = (*arguments, "--shares-fd", str(secrets[1]))
         try:
             done = subprocess.run(
-                [_MEMSYNC, "--json", "--passphrase-fd", str(read_end), *arguments],
+                [_MEMSYNC, "--json", "--passphrase-fd", str(secrets[0]), *arguments],
                 env=self.environment,
-                pass_fds=[read_end],
+                pass_fds=secrets,
                 capture_output=True,
                 text=True,
                 timeout=120,
                 check=False,
             )
         finally:
-            os.close(read_end)
+            for descriptor in secrets:
+                os.close(descriptor)
         try:
             answer = json.loads(done.stdout)
         except ValueError:
             raise DemoError(f"memsync {arguments[0]} ended with exit code {done.returncode}: {done.stderr}") from None
         return done.returncode, answer["data"] if answer["ok"] else answer["error"]
+
+
+def _to_read(*lines: str) -> int:
+    """A file descriptor that gives those lines."""
+    read_end, write_end = os.pipe()
+    os.write(write_end, "".join(f"{line}\n" for line in lines).encode())
+    os.close(write_end)
+    return read_end
 
 
 def main() -> int:
@@ -95,10 +105,12 @@ def main() -> int:
 
 def life(folder: Path, owner: Person, rpc: str, data: Path) -> str:
     """Everything from the first vault to the restored machine. Returns the last line."""
-    reader, stranger, machine = (Person(folder, name) for name in ("reader", "stranger", "new-machine"))
+    reader, stranger, laptop, machine = (
+        Person(folder, name) for name in ("reader", "stranger", "laptop", "new-machine")
+    )
 
-    step("The owner makes a wallet, a device key and a vault")
-    wallet = owner.memsync("init", "--rpc", rpc)
+    step("The owner makes a wallet, a device key, a recovery kit and a vault")
+    wallet = owner.memsync("init", "--rpc", rpc, "--kit", "--name", "desk")
     made = owner.memsync("vault", "new", VAULT)
     tell(f'wallet {wallet["owner"]}; vault "{VAULT}" for {made["gas"]:,} gas, its name sealed too')
 
@@ -136,14 +148,28 @@ def life(folder: Path, owner: Person, rpc: str, data: Path) -> str:
     report = owner.memsync("verify")
     tell(f"put back, all is verified at block {report['block']}, with a proof that the contract confirmed")
 
-    step("The computer is lost; a new one has a copy of the device key file, the wallet's address and the passphrase")
-    lost = Path(wallet["home"])
-    copied = machine.home / "device.key"
-    copied.write_bytes((lost / "device.key").read_bytes())
+    step("A second machine of the owner shows its card; it gets the keys, and may commit by itself")
+    shown = laptop.memsync("device", "new", "--name", "laptop", "--rpc", rpc, "--commit")
+    added = owner.memsync("device", "add", shown["card"], "--yes")
+    must(added["phrase"] == shown["phrase"], "the two machines show different words")
+    laptop.memsync("device", "join", added["sheet"], "--yes")
+    laptop.memsync("remember", "Written on the train, and committed from there.")
+    laptop.memsync("sync")
+    everything = owner.memsync("list")
+    must(everything == laptop.memsync("list"), "the two machines do not read the same")
+    tell(f'compared: "{shown["phrase"]}"; added for {added["gas"]:,} gas; it syncs with an account of its own')
+
+    step("Both are lost; a new one has two of the kit's three lists of words, its sheet, and the wallet")
+    sheet, shares = owner.memsync("kit", "sheet")["sheet"], wallet["kit"]["shares"]
+    copied = machine.home / "wallet.json"
+    copied.write_bytes((Path(wallet["home"]) / "wallet.json").read_bytes())
     machine.passphrase = owner.passphrase
-    machine.memsync("restore", str(copied), "--owner", wallet["owner"], "--rpc", rpc)
-    must(machine.memsync("list") == owner.memsync("list"), "the restored machine does not read the same")
-    tell(f"all {len(memories) + 1} memories are back")
+    back = machine.memsync("restore", "--kit", "--sheet", sheet, "--wallet", str(copied), shares=(shares[0], shares[2]))
+    must(machine.memsync("list") == everything, "the restored machine does not read the same")
+    tell(f"all {back['vaults'][0]['memories']} memories are back, under new keys")
+    tell(refused(laptop.memsync("list", fails_with=ACCESS_ENDED)))
+    machine.memsync("kit", "check", shares=tuple(back["kit"]["shares"][:2]))
+    tell("the new kit opens them; " + refused(machine.memsync("kit", "check", fails_with=KIT_VOID, shares=shares[:2])))
     return (
         f"demo passed: {len(memories)} memories in one commit of {synced['gas']} gas, reader ok, stranger refused, "
         "revoked reader refused, tamper refused, restore ok"

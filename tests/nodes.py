@@ -14,7 +14,7 @@ from memsync_client.records import Receipt
 from memsync_client.registry import Registry
 from memsync_client.rpc import Node
 from memsync_client.transactions import Call
-from memsync_client.wallet import Wallet
+from memsync_client.wallet import Account, Wallet
 
 COIN = 10**18
 
@@ -60,8 +60,7 @@ def running_chain() -> Iterator[Chain]:
         yield Chain(url, process.pid, node)
 
 
-def transact(registry: Registry, wallet: Wallet, call: Call) -> Receipt:
+def transact(registry: Registry, wallet: Wallet | Account, call: Call) -> Receipt:
     """Prepare, sign, send, and wait."""
-    signed = registry.sign(registry.prepare(call, wallet.address), wallet)
-    registry.send(signed)
-    return registry.wait(signed.tx_hash, timeout=20)
+    tx_hash = registry.submit(registry.prepare(call, wallet.address), wallet, lambda _: None)
+    return registry.wait(tx_hash, timeout=20)

@@ -10,25 +10,33 @@ from typing import NoReturn
 
 import click
 
+from ..core_dumps import forbid_core_dumps
 from ..errors import MemSyncError
 from ..files import storage_error
-from . import owner, reader
+from . import device, exchange, keeping, kit, owner, passphrase, reader, setup
 from .app import App, report, report_error, root
 
 root.add_command(owner.node)
-root.add_command(owner.init)
+root.add_command(setup.init)
 root.add_command(owner.vault)
 root.add_command(owner.remember)
 root.add_command(owner.edit)
-root.add_command(owner.import_file)
+root.add_command(exchange.import_file)
+root.add_command(exchange.export)
 root.add_command(reader.list_memories)
 root.add_command(reader.recall)
 root.add_command(owner.sync)
 root.add_command(owner.grant)
 root.add_command(owner.grants)
 root.add_command(owner.revoke)
+root.add_command(keeping.rotate)
+root.add_command(keeping.forget)
 root.add_command(reader.verify)
-root.add_command(owner.restore)
+root.add_command(kit.kit)
+device.device.add_command(keeping.rekey)
+root.add_command(device.device)
+root.add_command(setup.restore)
+root.add_command(passphrase.passphrase)
 root.add_command(reader.reader)
 
 
@@ -37,6 +45,7 @@ def main() -> None:
 
     What nobody foresaw is told in a line too, with exit code 1; its traceback with MEMSYNC_DEBUG=1 in the environment.
     """
+    forbid_core_dumps()
     try:
         _end(_run(App()))
     except OSError:  # nobody takes what there is to say

@@ -15,23 +15,28 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
+from .. import passphrases
 from ..client import Client
-from ..errors import InvalidRequest, MemSyncError, NotInitialised
+from ..errors import InvalidRequest, MemSyncError, NotInitialised, PassphraseNotKept, WrongPassphrase
 from ..home import Home
+from ..keys import self_test
 from ..memories import Memory
 from ..reading import Progress
 from ..records import Receipt
+from ..sealing import HoldsSecret
+from ..session import PRACTICE_CHAIN
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
 
 @dataclass
-class App:
+class App(HoldsSecret):
     """One run of the command."""
 
     home: Home = field(default_factory=lambda: Home(Home.default()))
@@ -40,13 +45,26 @@ class App:
     json: bool = False
     command: str = ""
     done: list[dict[str, Any]] = field(default_factory=list)  # what stands, should the rest fail
-    _passphrase: str | None = None
+    _passphrase: str | None = field(default=None, repr=False)
+    _from_keyring: bool = False
 
     def passphrase(self) -> str:
-        """Asked for once: from the file descriptor that was named, else on the terminal."""
+        """Asked for once: from the file descriptor that was named, else the operating system's keyring where it is kept
+        there, else on the terminal."""
         if self._passphrase is None:
-            self._passphrase = self._ask("Passphrase")
+            kept = self._kept() if self.passphrase_fd is None else None
+            self._from_keyring = kept is not None
+            self._passphrase = self._ask("Passphrase") if kept is None else kept
         return self._passphrase
+
+    def _kept(self) -> str | None:
+        try:
+            return passphrases.kept(self.home)
+        except PassphraseNotKept as error:
+            if not sys.stdin.isatty():
+                raise
+            self.say(error.cause)
+            return None
 
     def new_passphrase(self, prompt: str = "One passphrase for wallet and device key") -> str:
         """Asked for twice on a terminal."""
@@ -55,21 +73,16 @@ class App:
         return self._passphrase
 
     def _ask(self, prompt: str, confirm: bool = False) -> str:
-        if self.passphrase_fd is not None:
-            try:
-                with os.fdopen(self.passphrase_fd, encoding="utf-8") as stream:
-                    text = stream.readline().rstrip("\r\n")
-            except (OSError, UnicodeDecodeError):
-                raise InvalidRequest(
-                    f"File descriptor {self.passphrase_fd} gives no passphrase.", "Open it for reading: 3<FILE."
-                ) from None
-        elif sys.stdin.isatty():
-            text = click.prompt(prompt, hide_input=True, confirmation_prompt=confirm, err=True)
-        else:
-            raise InvalidRequest(
-                "A passphrase is needed, and there is no terminal to ask on.", "Use --passphrase-fd N."
-            )
-        return str(text)
+        return ask_secret(prompt, self.passphrase_fd, "--passphrase-fd", confirm)
+
+    def confirm(self, question: str, yes: bool) -> None:
+        """Goes on after ``--yes`` or a yes on the terminal. Raises InvalidRequest where neither can be had."""
+        if yes:
+            return
+        if self.json or not sys.stdin.isatty():
+            raise InvalidRequest(f"This needs a yes: {question}", "Look first with --dry-run, then add --yes.")
+        if not click.confirm(question, err=True):
+            raise click.Abort
 
     def client(self) -> Client:
         """The owner's home. Raises NotInitialised where there are readers only."""
@@ -126,11 +139,33 @@ def root(context: click.Context, home: Path | None, rpc: str | None, passphrase_
     app = context.obj
     app.home = Home(home) if home else app.home
     app.rpc, app.passphrase_fd, app.json = rpc, passphrase_fd, as_json
+    self_test()
+    passphrases.finish_change(app.home)
     if context.invoked_subcommand is None:
         from .status import show_status
 
         app.command = "status"
         show_status(app)
+
+
+def ask_secret(prompt: str, descriptor: int | None, option: str, confirm: bool = False) -> str:
+    """A passphrase: from the file descriptor that ``option`` names, else typed on the terminal, unseen. Raises
+    InvalidRequest where neither can be had."""
+    if descriptor is not None:
+        return next(iter(lines_of(descriptor, 1, "passphrase")), "")
+    if not sys.stdin.isatty():
+        raise InvalidRequest("A passphrase is needed, and there is no terminal to ask on.", f"Use {option} N.")
+    return str(click.prompt(prompt, hide_input=True, confirmation_prompt=confirm, err=True))
+
+
+def lines_of(descriptor: int, count: int, what: str) -> list[str]:
+    """So many lines of a file descriptor, fewer if it ends. Raises InvalidRequest."""
+    try:
+        with os.fdopen(descriptor, encoding="utf-8") as stream:
+            return [line.rstrip("\r\n") for line in islice(stream, count)]
+    except (OSError, UnicodeDecodeError):
+        said = f"File descriptor {descriptor} gives no {what}."
+        raise InvalidRequest(said, "Open it for reading: 3<FILE.") from None
 
 
 def printing(command: _F) -> _F:
@@ -155,6 +190,8 @@ def printing(command: _F) -> _F:
 
 def report_error(app: App, error: MemSyncError, name: str = "") -> None:
     """Cause and next step: on standard error, or with --json as the answer."""
+    if isinstance(error, WrongPassphrase) and app._from_keyring:
+        error.next_step = "It came from the operating system's keyring. Take it out: memsync passphrase forget"
     if app.json:
         report(app, name or type(error).__name__, error.exit_code, error.cause, error.next_step)
     else:
@@ -205,6 +242,12 @@ def counted(number: int, one: str, many: str) -> str:
 def day(moment: datetime | None) -> str:
     """A date in the person's zone."""
     return "unknown" if moment is None else f"{moment.astimezone():%Y-%m-%d}"
+
+
+def gas_cost(app: App, gas: int) -> str:
+    """An amount of gas in words; on a practice chain it costs nothing."""
+    free = app.home.config().chain_id == PRACTICE_CHAIN
+    return f"{gas:,} gas, free here" if free else f"{gas:,} gas"
 
 
 def one_entry(line: str) -> str:

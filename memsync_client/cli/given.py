@@ -9,8 +9,8 @@ import sys
 from ..errors import InvalidMemory, MemSyncError
 from ..memories import MAX_CONTENT_BYTES
 
-_LONGEST_TEXT = 2**16  # bytes of a card or an invitation with what stands around it, far more than either has
-_TOKEN = re.compile(r"memsync-(?:card|invitation)\d+:")
+_LONGEST_TEXT = 2**16  # bytes of a card, an invitation or a sheet with what stands around it, far more than most have
+_TOKEN = re.compile(r"memsync-(?:card|invitation|device|sheet)\d+:")
 # Mail programs break long lines, so white space may stand anywhere in it.
 _WHOLE = re.compile(_TOKEN.pattern + r"[\w\s-]*:(?:\s*[0-9a-f]){8}(?!\w)", re.ASCII)
 
@@ -30,8 +30,8 @@ def memory_text(given: str) -> str:
 
 
 def text_of(given: str, error: type[MemSyncError]) -> str:
-    """A card or an invitation that was given as its text, as a file, or as - for standard input: the first one in
-    what is read, with anything around it. Raises ``error`` where a file is meant that can't be read."""
+    """A card, an invitation or a sheet that was given as its text, as a file, or as - for standard input: the first one
+    in what is read, with anything around it. Raises ``error`` where a file is meant that can't be read."""
     if given == "-":
         text = sys.stdin.buffer.read(_LONGEST_TEXT).decode("utf-8", "replace")
     elif _TOKEN.search(given):

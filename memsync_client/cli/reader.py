@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import click
 
 from ..cards import Invitation
-from ..errors import InvalidInvitation
+from ..errors import InvalidInvitation, InvalidRequest
 from ..memories import Memory
 from ..reader import Reader, card_of, new_reader
+from ..search import Filter, Hit, Part
 from ..vault import Vault
 from .app import App, counted, day, memory_data, one_entry, printing, progress_bar
 from .given import text_of
@@ -22,6 +24,14 @@ _as = click.option(
 _blobs = click.option(
     "--blobs", type=click.Path(path_type=Path), help="A folder that has the blobs, instead of the one on chain."
 )
+
+_PARTS = {
+    Part.ITSELF: "in it",
+    Part.BEFORE: "said before it",
+    Part.AFTER: "said after it",
+    Part.CONVERSATION: "in the whole conversation",
+}
+_TIME = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"])
 
 
 def _source(app: App, name: str | None, reader_name: str | None) -> Vault | Reader:
@@ -55,17 +65,37 @@ def list_memories(app: App, name: str | None, reader_name: str | None, limit: in
 @_vault
 @_as
 @click.option("--limit", type=click.IntRange(1, 1000), default=5, show_default=True)
+@click.option("--tag", help="Only what has this tag.")
+@click.option("--source", help="Only what comes from this platform.")
+@click.option("--type", "kind", help="Only what is of this type.")
+@click.option("--after", type=_TIME, help="Only what was made then or later, in your zone.")
+@click.option("--before", type=_TIME, help="Only what was made earlier, in your zone.")
+@click.option("--why", is_flag=True, help="Show which words counted, and where they stood.")
 @printing
-def recall(app: App, query: str, name: str | None, reader_name: str | None, limit: int) -> None:
+def recall(
+    app: App,
+    query: str,
+    name: str | None,
+    reader_name: str | None,
+    limit: int,
+    tag: str | None,
+    source: str | None,
+    kind: str | None,
+    after: datetime | None,
+    before: datetime | None,
+    why: bool,
+) -> None:
     """The memories that answer QUERY best, by keywords.
 
     \b
     memsync recall "which hand does Ines use"
+    memsync recall "salt" --after 2026-01-01 --before 2026-02-01 --why
     """
-    hits = _source(app, name, reader_name).recall(query, limit)
+    only = Filter(tag, source, kind, _in_zone(after), _in_zone(before))
+    hits = _source(app, name, reader_name).recall(query, limit, only)
     app.result(
-        [memory_data(hit.memory) | {"score": round(hit.score, 4)} for hit in hits],
-        *[one_entry(f"{rank}  {hit.memory.content}      {_origin(hit.memory)}") for rank, hit in enumerate(hits, 1)],
+        [_hit_data(hit, why) for hit in hits],
+        *[one_entry(_hit_line(rank, hit, why)) for rank, hit in enumerate(hits, 1)],
         *([] if hits else ["Nothing found. Try other words."]),
     )
 
@@ -135,6 +165,29 @@ def _show_card(app: App, card: str) -> None:
 
 def _line(memory: Memory) -> str:
     return one_entry(f"{memory.id.hex()[:8]}  {day(memory.created)}  {memory.content}")
+
+
+def _in_zone(time: datetime | None) -> datetime | None:
+    try:
+        return time and time.astimezone()
+    except (OverflowError, ValueError):
+        raise InvalidRequest(f"{time} lies outside the years 1 to 9999 in your zone.", "Leave it out.") from None
+
+
+def _hit_data(hit: Hit, why: bool) -> dict[str, Any]:
+    data = memory_data(hit.memory) | {"score": round(hit.score, 4)}
+    if why:
+        reasons = [{"word": reason.word, "in": reason.part, "score": round(reason.score, 4)} for reason in hit.reasons]
+        data |= {"why": reasons}
+    return data
+
+
+def _hit_line(rank: int, hit: Hit, why: bool) -> str:
+    line = f"{rank}  {hit.memory.content}      {_origin(hit.memory)}"
+    if why:
+        shares = [f"{reason.word} {reason.score:.2f} ({_PARTS[reason.part]})" for reason in hit.reasons]
+        line += f"\nscore {hit.score:.2f} = {' + '.join(shares)}"
+    return line
 
 
 def _origin(memory: Memory) -> str:

@@ -27,8 +27,14 @@ def show_status(app: App) -> None:
     config = client.session.config
     data: dict[str, Any] = {"initialised": True, "chain_id": config.chain_id, "owner": config.owner, "vaults": []}
     chain = "practice (this computer only, no backup)" if config.chain_id == PRACTICE_CHAIN else str(config.chain_id)
-    lines = [f"Chain: {chain}   wallet: {config.owner}"]
+    note, restoring = app.home.kit(), app.home.kit_key.exists()
+    data |= {"kit_made": note and note.made, "restoring": restoring}
+    kit = f"   kit: made {note.made}" if note else "   no recovery kit noted here"
+    lines = [f"Chain: {chain}   wallet: {config.owner}{kit}"]
     steps: list[str] = []
+    if restoring:
+        lines.append("Restored with a kit, and not finished: this device has no place in all keyrings yet.")
+        steps.append("memsync restore --kit --wallet WALLET")
     trouble: MemSyncError | None = None
     for vault in client.vaults():
         item: dict[str, Any] = {"name": vault.label, "waiting": vault.waiting()}

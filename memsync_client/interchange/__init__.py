@@ -1,12 +1,36 @@
-"""Formats that memories come in from, one file each. Pure: bytes in, drafts out, and nothing is taken in by half."""
+"""Formats that memories come in from and go out to, one file each. Pure: streams in, drafts out; memories in, bytes
+out. Nothing is taken in by half: a reader gives all of an import or raises InvalidImport."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import IO, Protocol
 
 from ..memories import ID_BYTES, Memory, Source
+
+PRODUCER = "memsync/0.1.0"
+"""What our exports say that they were made by."""
+
+OWNER = "owner"
+"""Whom our exports name as the owner: an address or an id would tell the next tool which vault on chain is theirs."""
+
+
+class Files(Protocol):
+    """What an import is given: one file, or all of a folder or an archive."""
+
+    @property
+    def label(self) -> str:
+        """The name of the file, the folder or the archive."""
+
+    @property
+    def names(self) -> Sequence[str]:
+        """The names of the files in order, relative, with "/" between their parts."""
+
+    def open(self, name: str) -> IO[bytes]:
+        """The content of a file, from its beginning. Raises InvalidImport, and so does reading it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +56,8 @@ class Draft:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What an import file holds: its drafts in order, and how many fields were left out, by name."""
+    """What an import holds: its drafts in order, and how much of it was left out, by kind (for JSON Lines: fields, by
+    name)."""
 
     drafts: tuple[Draft, ...]
     skipped: Mapping[str, int]
@@ -42,3 +67,8 @@ class Report:
         """How many conversations the drafts come from."""
         sources = (draft.source for draft in self.drafts)
         return len({(s.platform, s.conversation) for s in sources if s and s.conversation is not None})
+
+    @property
+    def kinds(self) -> dict[str, int]:
+        """How many drafts there are of each type, the most frequent first; "untyped" where there is none."""
+        return dict(Counter(draft.type or "untyped" for draft in self.drafts).most_common())

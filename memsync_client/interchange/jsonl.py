@@ -1,10 +1,12 @@
 """JSON Lines, the form of our own: one memory a line, in UTF-8.
 
 ``{"id": "7", "content": "…", "created": "2026-01-31T12:00:00Z", "type": "fact", "tags": ["…"],
-"source": {"platform": "…", "conversation": "…"}}``
+"source": {"platform": "…", "conversation": "…", "id": "…"}}``
 
 ``id`` (unique in the file) and ``content`` are needed; null is the same as absent; a source may be a string, the
 platform alone. Without one the platform is ``jsonl``, so that the id still tells a second import from a new memory.
+The source's own ``id`` says what the memory is called there, where that is not the line's; there null says that it has
+none. With the platform ``memsync`` it is the id of a memory of ours that came from nowhere else.
 """
 
 from __future__ import annotations
@@ -12,26 +14,27 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import IO, Any
 
 from ..errors import InvalidImport, InvalidMemory
-from ..memories import Source
+from ..import_ids import OWN_PLATFORM
+from ..memories import Memory, Source
 from . import Draft, Report
+from .parsing import BYTE_ORDER_MARK, parsed, refuse_depth
 
 MAX_LINE_BYTES = 1_000_000
 MAX_DEPTH = 32
 
 _FIELDS = ("id", "content", "created", "source", "type", "tags")
-_SOURCE_FIELDS = ("platform", "conversation")
+_SOURCE_FIELDS = ("platform", "conversation", "id")
 
 # RFC 3339, section 5.6, a space allowed for the T. ``fromisoformat`` alone also takes dates without a time or a zone.
 _TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
 
-_STRING = re.compile(rb'"(?:[^"\\]++|\\.)*+"?', re.DOTALL)
-
-_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _OTHER_FORMATS = {
     b"[": ("a JSON array", "Put each memory on a line of its own."),
     b"PK\x03\x04": ("a zip archive", "Unpack it first."),
@@ -49,28 +52,84 @@ def read(stream: IO[bytes], name: str) -> Report:
     """
     drafts: dict[str, Draft] = {}
     skipped: Counter[str] = Counter()
-    number = 0
-    try:
-        for number, line in enumerate(iter(lambda: stream.readline(MAX_LINE_BYTES + 1), b""), 1):
-            if number == 1:
-                line = line.removeprefix(_BYTE_ORDER_MARK)
-                _refuse_other_formats(line)
-            value = _object(line)
-            if value is None:
-                continue
+    for number, value in objects(stream, name):
+        with placed(name, number):
             id, draft = _draft(value, skipped)
             if drafts.setdefault(id, draft) != draft:
                 raise InvalidImport(
                     "Its id stands on an earlier line with something else.", "Give it an id of its own."
                 )
-    except OSError as error:
-        raise InvalidImport(
-            f"{name} can't be read: {error.strerror or 'no reason given'}.", "Check the file."
-        ) from None
+    return Report(tuple(drafts.values()), skipped)
+
+
+def write(memories: Iterable[Memory]) -> Iterator[bytes]:
+    """The lines for ``memories``. What ``read`` makes of them has all that they had: in an empty vault they are equal
+    but for the ids of those that had been imported, which each vault makes for itself."""
+    for memory, origin in originated(memories):
+        yield line({"id": memory.revision.hex(), "content": memory.content, **kept(memory, origin)})
+
+
+def originated(memories: Iterable[Memory]) -> Iterator[tuple[Memory, Source]]:
+    """Each memory with the source by which an import knows it again; of two edits that contradict each other the
+    second is a memory of its own."""
+    seen: set[bytes] = set()
+    for memory in memories:
+        source = memory.source
+        if source is None:
+            source = Source(OWN_PLATFORM, None, (memory.revision if memory.id in seen else memory.id).hex())
+        elif memory.id in seen:
+            source = replace(source, foreign_id=memory.revision.hex())
+        seen.add(memory.id)
+        yield memory, source
+
+
+def kept(memory: Memory, origin: Source) -> dict[str, Any]:
+    """What ``restored`` needs to make a memory anew, next to its text."""
+    created = None if memory.created is None else memory.created.isoformat().replace("+00:00", "Z")
+    source = {"platform": origin.platform, "conversation": origin.conversation, "id": origin.foreign_id}
+    return {"created": created, "type": memory.type, "tags": list(memory.tags), "source": source}
+
+
+def restored(content: str, fields: dict[str, Any]) -> Draft:
+    """The draft of a memory that was written by ``kept`` into a file of another format. Raises InvalidImport, or
+    InvalidMemory."""
+    return _draft(fields | {"id": "-", "content": content}, Counter())[1]
+
+
+def line(value: dict[str, Any]) -> bytes:
+    """A line of JSON Lines."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
+
+
+def objects(stream: IO[bytes], name: str) -> Iterator[tuple[int, dict[str, Any]]]:
+    """The objects of any JSON Lines, with the numbers of their lines. Raises InvalidImport, naming the line."""
+    number = 0
+    while True:
+        number += 1
+        try:
+            data = stream.readline(MAX_LINE_BYTES + 1)
+        except OSError as error:
+            said = f"{name} can't be read: {error.strerror or 'no reason given'}."
+            raise InvalidImport(said, "Check the file. Nothing was imported.") from None
+        with placed(name, number):
+            if number == 1:
+                data = data.removeprefix(BYTE_ORDER_MARK)
+                _refuse_other_formats(data)
+            value = _object(data)
+        if value is not None:
+            yield number, value
+        if not data:
+            return
+
+
+@contextmanager
+def placed(name: str, number: int) -> Iterator[None]:
+    """Says in an error which line of the file it is about."""
+    try:
+        yield
     except (InvalidImport, InvalidMemory) as error:
         cause = f"{name}, line {number}: {error.cause}"
         raise InvalidImport(cause, f"{error.next_step} Nothing was imported.") from None
-    return Report(tuple(drafts.values()), skipped)
 
 
 def _refuse_other_formats(start: bytes) -> None:
@@ -81,41 +140,18 @@ def _refuse_other_formats(start: bytes) -> None:
         raise InvalidImport("The file is JSON spread over several lines.", "Put each memory on one line.")
 
 
-def _object(line: bytes) -> dict[str, Any] | None:
-    """The JSON object on a line (RFC 8259, each name once), or None on a blank one. No cause quotes the line."""
-    if len(line) > MAX_LINE_BYTES:
+def _object(data: bytes) -> dict[str, Any] | None:
+    """The JSON object on a line (each name once), or None on a blank one. No cause quotes the line."""
+    if len(data) > MAX_LINE_BYTES:
         raise InvalidImport(f"The line has more than {MAX_LINE_BYTES:,} bytes.", "Split it into several memories.")
-    line = line.rstrip()
-    if not line:
+    data = data.rstrip()
+    if not data:
         return None
-    _refuse_depth(line)
-    try:
-        value = json.loads(line.decode("utf-8"), parse_constant=_refuse_constant, object_pairs_hook=_unique)
-    except UnicodeDecodeError as error:
-        raise InvalidImport(f"Byte {error.start + 1} is not UTF-8.", "Save the file as UTF-8.") from None
-    except json.JSONDecodeError as error:
-        raise _broken(f"It is not JSON from character {error.colno} on.") from None
-    except ValueError:  # Python's limit on the digits of an integer
-        raise _broken("It has a number that is too long.") from None
+    refuse_depth(data, MAX_DEPTH, _broken)
+    value = parsed(data, _broken, _unique)
     if type(value) is not dict:
         raise _broken("It is not a JSON object.")
     return value
-
-
-def _refuse_depth(line: bytes) -> None:
-    # Not left to the parser: where another library has raised the recursion limit of Python, its stack ends in a crash.
-    depth = 0
-    for sign in _STRING.sub(b"", line):
-        if sign in b"[{":
-            depth += 1
-        elif sign in b"]}":
-            depth -= 1
-        if depth > MAX_DEPTH:
-            raise _broken("It is nested too deeply.")
-
-
-def _refuse_constant(constant: str) -> None:
-    raise _broken(f"{constant} is not JSON.")
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -135,15 +171,17 @@ def _draft(value: dict[str, Any], skipped: Counter[str]) -> tuple[str, Draft]:
     if tags is not None and (type(tags) is not list or any(type(tag) is not str for tag in tags)):
         raise _broken("Field tags is not a list of texts.")
     _count(skipped, value, _FIELDS)
-    source = value.get("source")
+    source, foreign_id = value.get("source"), value.get("id")
     if type(source) is dict:
         _count(skipped, source, _SOURCE_FIELDS, "source.")
         platform, conversation = _text(source, "platform"), _text(source, "conversation")
+        foreign_id = _text(source, "id") if "id" in source else id
     else:
         platform, conversation = ("jsonl" if source is None else _text(value, "source")), None
     if not platform:
         raise _broken("The platform of its source is missing or empty.")
-    return id, Draft(content, _time(value), Source(platform, conversation, id), _text(value, "type"), tuple(tags or ()))
+    origin = Source(platform, conversation, foreign_id)
+    return id, Draft(content, _time(value), origin, _text(value, "type"), tuple(tags or ()))
 
 
 def _text(value: dict[str, Any], field: str) -> str | None:

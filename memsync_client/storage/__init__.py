@@ -21,12 +21,19 @@ class Storage(Protocol):
         """The bytes stored under a hash, **not** compared with it. Raises BlobMissing; Tampered above ``limit``
         bytes."""
 
-    def delete(self, blob_hash: bytes) -> None:
-        """Deletes a blob where the host allows it. A missing one is no error."""
+    def delete(self, hashes: Iterable[bytes]) -> list[bytes]:
+        """Deletes blobs where the host allows it, durably; a missing one is no error. Returns those that it still
+        has. Raises where none can be reached."""
 
 
 def open_storage(base_uri: str) -> Storage:
-    """The host of a base URI. Raises StorageUnavailable for a scheme that this version can't reach."""
+    """The host of a base URI. Raises StorageUnavailable for a scheme that this version can't reach, and for one that
+    is no text."""
+    if "\ufffd" in base_uri:  # what bytes on chain that are not UTF-8 were read as
+        raise StorageUnavailable(
+            "The vault's base URI on chain is not text, so nobody can say where its blobs are.",
+            "Who owns the vault names another one; a reader may join with --blobs FOLDER.",
+        )
     if base_uri.startswith("file:"):
         return FileStorage(folder_of(base_uri))
     scheme = base_uri.partition(":")[0]

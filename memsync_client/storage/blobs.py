@@ -64,9 +64,26 @@ class Blobs:
 
     def discard(self, hashes: Iterable[bytes]) -> None:
         """Deletes from the host what the chain will never name, where the host allows it. Local copies stay."""
-        for blob_hash in hashes:
-            with suppress(MemSyncError):  # an orphan is only waste
-                self.host.delete(blob_hash)
+        with suppress(MemSyncError):  # an orphan is only waste
+            self.host.delete(hashes)
+
+    def delete(self, hashes: Iterable[bytes]) -> list[bytes]:
+        """Deletes blobs that were named and no longer are, copies first. Returns those that are still there: the host
+        did not delete them, or the folder that is read before it (a copy of the person's own) has them."""
+        doomed = list(hashes)
+        left: set[bytes] = set()
+        for storage in (self._copies if self._copies and self._copies.folder.is_dir() else None, self.host):
+            if storage and doomed:
+                try:
+                    left.update(storage.delete(doomed))
+                except MemSyncError:
+                    left.update(doomed)
+        if self._first:
+            for blob_hash in doomed:
+                with suppress(MemSyncError):
+                    self._first.get(blob_hash, MAX_BLOB)
+                    left.add(blob_hash)
+        return [blob_hash for blob_hash in doomed if blob_hash in left]
 
     def copies(self) -> Iterator[bytes]:
         """The local copies, whatever they are of."""

@@ -60,12 +60,17 @@ class FileStorage:
             )
         return data
 
-    def delete(self, blob_hash: bytes) -> None:
-        """See Storage.delete."""
-        try:
-            self._path(blob_hash).unlink(missing_ok=True)
-        except OSError as error:
-            raise storage_error(error, self._path(blob_hash)) from None
+    def delete(self, hashes: Iterable[bytes]) -> list[bytes]:
+        """See Storage.delete. Once it returns, a crash brings no name back."""
+        self._must_exist()
+        left = []
+        for blob_hash in hashes:
+            try:
+                self._path(blob_hash).unlink(missing_ok=True)
+            except OSError:
+                left.append(blob_hash)
+        sync_folder(self.folder)
+        return left
 
     def _path(self, blob_hash: bytes) -> Path:
         return self.folder / blob_hash.hex()

@@ -3,6 +3,9 @@
 ``python3.11 scripts/_setup/environment.py`` makes ``.venv`` (hash-locked Python packages, Node.js among them) and
 ``node_modules`` (anvil, the Solidity compiler, OpenZeppelin). Each step leaves a stamp of its inputs, so that a second
 run does nothing; an interrupted run is repeated from the step it was in. Only the standard library is used.
+
+``environment.py proofs`` makes ``.venv-proofs`` as well: Halmos and Slither, whose dependencies are not those of
+Ape, and forge.
 """
 
 from __future__ import annotations
@@ -24,17 +27,19 @@ ROOT = Path(__file__).resolve().parents[2]
 VENV = ROOT / ".venv"
 BASE_PYTHON = Path(sys.executable).resolve()  # not the virtual environment's own, which may be first on PATH
 BIN = VENV / "bin"
-PIP_INSTALL = (BIN / "python", "-m", "pip", "install", "--quiet", "--no-input", "--disable-pip-version-check")
+PROOFS_VENV = ROOT / ".venv-proofs"
+PIP_OPTIONS = ("-m", "pip", "install", "--quiet", "--no-input", "--disable-pip-version-check")
+PIP_INSTALL = (BIN / "python", *PIP_OPTIONS)
 LOG = VENV / "setup.log"
 SOLC_FOLDER = VENV / "solc"
 SOLC_JS = ROOT / "scripts" / "_setup" / "solc.js"
 SOLC_VERSION = "0.8.37"
 PLATFORM = (platform.system(), platform.machine())
-ANVIL_PACKAGES = {
-    ("Linux", "x86_64"): "anvil-linux-amd64",
-    ("Linux", "aarch64"): "anvil-linux-arm64",
-    ("Darwin", "x86_64"): "anvil-darwin-amd64",
-    ("Darwin", "arm64"): "anvil-darwin-arm64",
+FOUNDRY_PLATFORMS = {
+    ("Linux", "x86_64"): "linux-amd64",
+    ("Linux", "aarch64"): "linux-arm64",
+    ("Darwin", "x86_64"): "darwin-amd64",
+    ("Darwin", "arm64"): "darwin-arm64",
 }
 
 # How pip and npm say that they got no answer.
@@ -54,7 +59,7 @@ def main() -> int:
         check_python()
         with (ROOT / "requirements.lock").open("rb") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)  # a second make waits instead of writing into the same folders
-            for step in STEPS:
+            for step in STEPS + (PROOF_STEPS if sys.argv[1:] == ["proofs"] else ()):
                 run_step(*step)
     except (SetupError, OSError) as error:
         print(f"set-up failed: {error}", file=sys.stderr)
@@ -69,7 +74,7 @@ def check_python() -> None:
     """Refuse an interpreter for which the locks were not made."""
     if sys.version_info[:2] != (3, 11):
         raise SetupError(f"Python 3.11 is needed, and this is {platform.python_version()} (make PYTHON=python3.11)")
-    if PLATFORM not in ANVIL_PACKAGES:
+    if PLATFORM not in FOUNDRY_PLATFORMS:
         raise SetupError(f"there is no anvil for {' on '.join(PLATFORM)}")
 
 
@@ -145,7 +150,7 @@ def install_node_packages() -> str:
 
 def write_commands() -> str:
     """Write the commands ``anvil`` and ``solc-v…``, and have ``activate`` say where the compiler is."""
-    anvil = ROOT / "node_modules/@foundry-rs" / ANVIL_PACKAGES[PLATFORM] / "bin/anvil"
+    anvil = ROOT / f"node_modules/@foundry-rs/anvil-{FOUNDRY_PLATFORMS[PLATFORM]}/bin/anvil"
     if not anvil.is_file():
         raise SetupError(f"npm left no anvil at {anvil.relative_to(ROOT)}")
     # Without the flag anvil takes transactions above the 16,777,216 gas that a chain allows (EIP-7825).
@@ -167,6 +172,28 @@ def write_commands() -> str:
     return "commands anvil and solc"
 
 
+def install_provers() -> str:
+    """Make the second virtual environment, with exactly what its lock names; nothing is built here."""
+    print("Setting up .venv-proofs; this happens once.", flush=True)
+    shutil.rmtree(PROOFS_VENV, ignore_errors=True)
+    run("venv", BASE_PYTHON, "-m", "venv", PROOFS_VENV)
+    python = PROOFS_VENV / "bin/python"
+    run("pip", python, *PIP_OPTIONS, "--only-binary=:all:", "--require-hashes", "--requirement", PROOFS_LOCK)
+    return "Halmos and Slither"
+
+
+def install_forge() -> str:
+    """Put forge beside them: 80 MB that nothing else needs, so it has a lock of its own."""
+    for name in ("package.json", "package-lock.json"):
+        shutil.copy(ROOT / "tests/proofs" / name, PROOFS_VENV)
+    run("npm", BIN / "npm", "ci", "--no-progress", "--prefix", PROOFS_VENV)
+    forge = PROOFS_VENV / f"node_modules/@foundry-rs/forge-{FOUNDRY_PLATFORMS[PLATFORM]}/bin/forge"
+    if not forge.is_file():
+        raise SetupError(f"npm left no forge at {forge.relative_to(ROOT)}")
+    link(PROOFS_VENV / "bin/forge", forge)
+    return "forge"
+
+
 def link(name: Path, target: Path) -> None:
     name.unlink(missing_ok=True)
     name.symlink_to(target)
@@ -179,12 +206,17 @@ def write_command(path: Path, script: str) -> None:
 
 
 LOCKS = ("requirements-build.lock", "requirements.lock")
+PROOFS_LOCK = "requirements-proofs.lock"
 STEPS = (
     (make_venv, BIN / "python", *LOCKS),
     (install_python_packages, BIN / "ape", *LOCKS),
     (install_client, BIN / "memsync", "pyproject.toml"),
     (install_node_packages, ROOT / "node_modules/solc/package.json", "package-lock.json", ".npmrc"),
     (write_commands, SOLC_FOLDER, "package-lock.json", "scripts/_setup/environment.py"),
+)
+PROOF_STEPS = (
+    (install_provers, PROOFS_VENV / "bin/halmos", PROOFS_LOCK),
+    (install_forge, PROOFS_VENV / "bin/forge", "tests/proofs/package-lock.json", PROOFS_LOCK),
 )
 
 if __name__ == "__main__":

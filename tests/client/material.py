@@ -19,6 +19,7 @@ OTHER_PLACES = {
     "vault": replace(PLACE, vault_id=bytes.fromhex("b2" * 31 + "b3")),
 }
 EXPIRES = datetime(2027, 2, 19, 12, 30, 15, tzinfo=UTC)
+ROTATED = datetime(2026, 11, 21, 9, 0, 0, tzinfo=UTC)
 IMPORT_KEY = bytes.fromhex("c3" * 32)
 
 
@@ -46,7 +47,7 @@ def reader(name: str, since: int = 1, expires: datetime = EXPIRES) -> Holder:
 
 def roster(*holders: Holder) -> Roster:
     """A roster of those holders."""
-    return Roster("the novel", IMPORT_KEY, holders)
+    return Roster("the novel", IMPORT_KEY, holders, ROTATED)
 
 
 def rings(*epochs: tuple[int, Roster]) -> Iterator[tuple[bytes, OwnerKeys]]:

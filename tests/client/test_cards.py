@@ -1,9 +1,10 @@
-"""Cards and invitations: what people paste, and what happens when they paste it wrongly."""
+"""Cards, invitations and sheets: what people paste, and what happens when they paste it wrongly."""
 
 from __future__ import annotations
 
 import base64
 import textwrap
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -11,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from memsync_client import canonical
-from memsync_client.cards import Card, Invitation, check_name
-from memsync_client.errors import InvalidCard, InvalidInvitation, InvalidRequest, MemSyncError
+from memsync_client.cards import Card, DeviceCard, Invitation, Sheet, check_name
+from memsync_client.errors import InvalidCard, InvalidInvitation, InvalidKit, InvalidRequest, MemSyncError
 from memsync_client.keys import Anchor
 from memsync_client.sealing import Place, sha256
 from tests.client.material import PLACE, holder, secret
@@ -31,6 +32,23 @@ INVITATION_VALUE = {
     "bases": list(BASES),
     "anchor": [3, ANCHOR.writer_public, ANCHOR.check],
 }
+DEVICE = DeviceCard("laptop", KEY, 31_337, bytes(range(20)))
+DEVICE_VALUE = {"name": "laptop", "key": KEY.raw, "chain": 31_337, "address": bytes(range(20))}
+VAULTS = {PLACE.vault_id: ANCHOR, bytes.fromhex("b3" * 32): Anchor(1, secret("other writer"), secret("other check"))}
+MADE = datetime(2026, 11, 21, 12, 30, 15, tzinfo=UTC)
+SHEET = Sheet(KEY.id, 31_337, PLACE.registry, bytes(range(20)), "http://127.0.0.1:8545", BASES, VAULTS, MADE)
+LINE: list[Any] = [PLACE.vault_id, 3, ANCHOR.writer_public, ANCHOR.check]
+OTHER_LINE: list[Any] = [bytes.fromhex("b3" * 32), 1, secret("other writer"), secret("other check")]
+SHEET_VALUE = {
+    "holder": KEY.id,
+    "chain": 31_337,
+    "registry": PLACE.registry,
+    "owner": bytes(range(20)),
+    "rpc": "http://127.0.0.1:8545",
+    "bases": list(BASES),
+    "anchors": [LINE, OTHER_LINE],
+    "made": 1_795_264_215,
+}
 
 
 def by_hand(prefix: str, value: Any) -> str:
@@ -43,6 +61,8 @@ def by_hand(prefix: str, value: Any) -> str:
 PAIRS = [
     pytest.param(Card, CARD, InvalidCard, id="card"),
     pytest.param(Invitation, INVITATION, InvalidInvitation, id="invitation"),
+    pytest.param(DeviceCard, DEVICE, InvalidCard, id="device card"),
+    pytest.param(Sheet, SHEET, InvalidKit, id="sheet"),
 ]
 
 
@@ -58,6 +78,25 @@ def test_invitation__is_one_line_of_the_stated_form_and_comes_back() -> None:
     assert text == by_hand("memsync-invitation1", INVITATION_VALUE)
     assert "\n" not in text
     assert Invitation.parse(text) == INVITATION
+
+
+@pytest.mark.parametrize("address", [bytes(range(20)), None])
+def test_device_card__is_one_line_of_the_stated_form_and_comes_back(address: bytes | None) -> None:
+    card = DeviceCard("laptop", KEY, 31_337, address)
+    assert str(card) == by_hand("memsync-device1", DEVICE_VALUE | {"address": address})
+    assert DeviceCard.parse(str(card)) == card
+
+
+def test_sheet__is_one_line_of_the_stated_form_and_comes_back() -> None:
+    text = str(SHEET)
+    assert text == by_hand("memsync-sheet1", SHEET_VALUE)
+    assert Sheet.parse(text) == SHEET
+    assert str(Sheet(**vars(SHEET) | {"anchors": dict(reversed(VAULTS.items()))})) == text
+
+
+def test_sheet__of_fifteen_vaults__fits_into_a_qr_code() -> None:
+    many = {secret(f"vault {number}"): ANCHOR for number in range(15)}
+    assert len(str(Sheet(**vars(SHEET) | {"anchors": many}))) <= 2_953  # bytes of the largest, ISO/IEC 18004
 
 
 NAMES = st.text(st.characters(categories=("L", "N", "P", "S")), min_size=1, max_size=16)  # 64 bytes at most
@@ -203,6 +242,55 @@ def test_invitation__malformed_with_the_right_checksum__invalid_invitation(chang
         Invitation.parse(by_hand("memsync-invitation1", INVITATION_VALUE | change))
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"unknown": 1},
+        {"name": "0x70997970C51812dc3A010C7d01b50e0d17dc79C8"},
+        {"key": KEY.raw[:-1]},
+        {"chain": 0},
+        {"chain": 2**64 - 1, "address": bytes(19)},
+        {"address": bytes(21)},
+        {"address": "0x" + "00" * 20},
+    ],
+    ids=lambda change: str(change)[:40],
+)
+def test_device_card__malformed_with_the_right_checksum__invalid_card(change: dict[str, Any]) -> None:
+    with pytest.raises(InvalidCard):
+        DeviceCard.parse(by_hand("memsync-device1", DEVICE_VALUE | change))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"unknown": 1},
+        {"holder": KEY.id[:31]},
+        {"chain": 0},
+        {"registry": bytes(21)},
+        {"owner": bytes(19)},
+        {"owner": "0x" + "00" * 20},
+        {"rpc": None},
+        {"bases": [b"file:///"]},
+        {"anchors": [LINE, LINE]},
+        {"anchors": [OTHER_LINE, LINE]},
+        {"anchors": [LINE[:3]]},
+        {"anchors": [[*LINE, 1]]},
+        {"anchors": [[LINE[0][:31], *LINE[1:]]]},
+        {"anchors": [[LINE[0], 0, *LINE[2:]]]},
+        {"anchors": [[LINE[0], 2**32, *LINE[2:]]]},
+        {"anchors": [[LINE[0], 3, LINE[2], LINE[3][:31]]]},
+        {"anchors": [3]},
+        {"made": -1},
+        {"made": 253_402_300_800},
+        {"made": None},
+    ],
+    ids=lambda change: str(change)[:40],
+)
+def test_sheet__malformed_with_the_right_checksum__invalid_kit(change: dict[str, Any]) -> None:
+    with pytest.raises(InvalidKit):
+        Sheet.parse(by_hand("memsync-sheet1", SHEET_VALUE | change))
+
+
 @pytest.mark.parametrize("data", [b"", b"\xf6", b"\x80", canonical.encode(CARD_VALUE) + b"\0"], ids=len)
 def test_parse__another_value_with_the_right_checksum__refused(data: bytes) -> None:
     with pytest.raises(InvalidCard):
@@ -228,6 +316,8 @@ def test_parse__of_arbitrary_text__raises_its_error_only(text: str) -> None:
         Card.parse(text)
     with pytest.raises(InvalidInvitation):
         Invitation.parse(text)
+    with pytest.raises(InvalidKit):
+        Sheet.parse(text)
 
 
 def test_parse__of_a_very_long_text__is_not_read_to_its_end() -> None:
@@ -238,14 +328,18 @@ def test_parse__of_a_very_long_text__is_not_read_to_its_end() -> None:
 # Names ----------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["a", "Ines' tool", "\u6c34", "x" * 64, "\u00fc" * 32, "a/b"])
+@pytest.mark.parametrize("name", ["a", "Ines' tool", "0x", "0xed", "\u6c34", "x" * 64, "\u00fc" * 32, "a/b"])
 def test_check_name__of_a_printable_name__gives_it(name: str) -> None:
     assert check_name(name, InvalidRequest) == name
 
 
 @pytest.mark.parametrize("error", [InvalidCard, InvalidRequest])
 @pytest.mark.parametrize(
-    "name", ["", " ", "a ", "\ta", "a\nb", "a\0b", "\x1b[31m", "\u202eevil", "\udc80", "x" * 65, "\u00fc" * 33]
+    "name",
+    [
+        *("", " ", "a ", "\ta", "a\nb", "a\0b", "\x1b[31m", "\u202eevil", "\udc80", "x" * 65, "\u00fc" * 33),
+        *("0x" + "00" * 20, "0X70997970c5", "0x7099797\u202679C8", "0x 70997970C51812dc3A01"),
+    ],
 )
 def test_check_name__of_anything_else__the_error(name: str, error: type[MemSyncError]) -> None:
     with pytest.raises(error):

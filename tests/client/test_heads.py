@@ -36,7 +36,8 @@ def heads(draw: st.DrawFn) -> Head:
     packs = draw(PACKS)
     age = draw(st.integers(0, BASE_EVERY - 1))
     base, parent = draw(REFS) if age else None, draw(st.none() | REFS)
-    return Head(draw(NUMBERS), parent, base, age, packs, draw(st.integers(0, len(packs))), draw(LOGS))
+    forgotten = draw(st.lists(HASHES, max_size=3, unique=True).map(tuple))
+    return Head(draw(NUMBERS), parent, base, age, packs, draw(st.integers(0, len(packs))), draw(LOGS), forgotten)
 
 
 def sealed(head: Head) -> bytes:
@@ -103,6 +104,7 @@ def body_of(head: Head) -> dict[str, Any]:
         "new": head.new,
         "size": head.log.size,
         "peaks": list(head.log.peaks),
+        "forgotten": list(head.forgotten),
     }
 
 
@@ -127,6 +129,7 @@ def test_by_hand__with_nothing_changed__opens() -> None:
         {"packs": [[pack(1).hash, 3, 1]]},
         {"new": 0},
         {"size": 1, "peaks": [secret("peak")]},
+        {"forgotten": [secret("forgotten")]},
     ],
     ids=lambda change: ", ".join(change),
 )
@@ -191,6 +194,11 @@ REF = [secret("ref"), 1]
         {"size": 1, "peaks": [None]},
         {"size": 0, "peaks": [secret("peak")]},
         {"size": True, "peaks": [secret("peak")]},
+        {"forgotten": None},
+        {"forgotten": [secret("forgotten")[:31]]},
+        {"forgotten": [secret("forgotten").hex()]},
+        {"forgotten": [[*REF]]},
+        {"forgotten": [secret("forgotten"), secret("forgotten")]},
     ],
     ids=str,
 )
@@ -219,7 +227,7 @@ def test_open__arbitrary_bytes_under_the_right_key__tampered_only(data: bytes) -
 def test_next__over_100_commits__head_and_base_name_all_packs_in_order() -> None:
     """Against the plainest model: one list of all packs. Every head goes through its blob."""
     chance = random.Random(7)
-    ref, head, log = HeadRef(sha256(sealed(FIRST)), 3), FIRST, Frontier()
+    ref, head, log = HeadRef(sha256(sealed(FIRST)), 3), replace(FIRST, forgotten=(secret("list"),)), Frontier()
     stored = {ref.hash: FIRST}
     everything: list[PackRef] = []
     for version in range(2, 102):
@@ -231,6 +239,7 @@ def test_next__over_100_commits__head_and_base_name_all_packs_in_order() -> None
         blob = sealed(following)
         stored[sha256(blob)] = opened(blob)
         assert (following.version, following.parent, following.log) == (version, ref, log)
+        assert following.forgotten == head.forgotten
         assert following.packs[len(following.packs) - following.new :] == new
         everything += new
 
@@ -255,7 +264,7 @@ def test_next__without_the_base_that_it_builds_on__access_ended() -> None:
 def test_seal__of_fifteen_commits_of_one_memory__each_is_the_smallest_blob() -> None:
     """With the longest numbers there are, and a log of up to a million memories."""
     log = Frontier(2**20 - 1, tuple(secret(str(i)) for i in range(20)))
-    base = Head(2**32 - 17, HeadRef(secret("before"), 2**32 - 1), None, 0, (), 0, log)
+    base = Head(2**32 - 17, HeadRef(secret("before"), 2**32 - 1), None, 0, (), 0, log, (secret("forgotten"),))
     ref, head = HeadRef(secret("base"), 2**32 - 1), base
     sizes = []
     for i in range(1, BASE_EVERY):

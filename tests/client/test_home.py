@@ -23,6 +23,7 @@ from memsync_client.home import (
     write_seen,
 )
 from memsync_client.keyring import EpochKeys
+from memsync_client.memory_log import Frontier
 from memsync_client.reading import Seen
 from tests.client.material import OTHER_PLACES, PLACE, flipped, holder, secret
 
@@ -308,10 +309,36 @@ def test_sealed_file__where_a_folder_or_file_is_in_the_way__storage_unavailable(
         sealed(tmp_path).write(VALUE)
 
 
+def test_sealed_file__taken_over__opens_with_the_new_key_alone(tmp_path: Path) -> None:
+    new = sealed(tmp_path, "new")
+    new.take_over(holder("laptop"))
+    assert new.read(SHAPE) is None
+    sealed(tmp_path).write(VALUE)
+    for _ in range(2):
+        new.take_over(holder("laptop"))
+        assert new.read(SHAPE) == VALUE
+    for stranger in (sealed(tmp_path), sealed(tmp_path, "stranger")):
+        with pytest.raises(HomeDamaged):
+            stranger.read(SHAPE)
+    with pytest.raises(HomeDamaged):
+        sealed(tmp_path, "stranger").take_over(holder("laptop"))
+    assert new.read(SHAPE) == VALUE
+
+
+def test_vault_ids__are_the_folders_of_vaults_and_nothing_else(tmp_path: Path) -> None:
+    home = Home(tmp_path)
+    assert home.vault_ids() == []
+    for name in ("b1" * 32, "a2" * 32, "notes", "a2" * 31):
+        (tmp_path / "vaults" / name).mkdir(parents=True)
+    assert home.vault_ids() == [bytes.fromhex("a2" * 32), bytes.fromhex("b1" * 32)]
+
+
 def test_seen__is_given_back(tmp_path: Path) -> None:
     file = sealed(tmp_path)
     assert read_seen(file) is None
-    seen = Seen(9, 8, secret("head"), 70, EpochKeys(3, secret("epoch"), secret("writer")))
+    seen = Seen(
+        9, 8, secret("head"), 70, EpochKeys(3, secret("epoch"), secret("writer")), Frontier(1, (secret("peak"),))
+    )
     write_seen(file, seen)
     assert read_seen(sealed(tmp_path)) == seen
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given, settings
@@ -25,7 +25,19 @@ from memsync_client.keyring import (
 )
 from memsync_client.keys import envelope_info
 from memsync_client.sealing import MAX_BLOB, Place, derive, sealed_size, sha256
-from tests.client.material import EXPIRES, OTHER_PLACES, PLACE, device, flipped, holder, reader, rings, roster, secret
+from tests.client.material import (
+    EXPIRES,
+    OTHER_PLACES,
+    PLACE,
+    ROTATED,
+    device,
+    flipped,
+    holder,
+    reader,
+    rings,
+    roster,
+    secret,
+)
 
 OWN = device()
 KIT = replace(device("kit"), role=Role.KIT)
@@ -174,9 +186,7 @@ CHAIN = list(rings(*((epoch, roster(OWN, device("phone"), *EVER)) for epoch in (
 LAST = CHAIN[-1][0]
 
 
-@pytest.mark.parametrize(
-    ("since", "linked"), [(1, [1, 2, 3]), (2, [2, 3]), (3, [3]), (4, []), (5, []), (6, [])], ids=str
-)
+@pytest.mark.parametrize(("since", "linked"), [(1, [1, 2, 3]), (2, [2, 3]), (3, [3]), (4, []), (5, [])], ids=str)
 def test_links__open_from_the_first_epoch_of_a_reader_on(since: int, linked: list[int]) -> None:
     ring = opened(LAST, f"since {since}", 5)
     known = {keys.epoch: keys for _, keys in CHAIN}
@@ -188,6 +198,25 @@ def test_links__open_from_the_first_epoch_of_a_reader_on(since: int, linked: lis
         )
         assert not isinstance(ring.links[epoch], OwnerKeys)
     assert [epoch for epoch in range(8) if ring.keys_of(epoch)] == [*linked, 5]
+
+
+def test_seal__holder_from_the_next_epoch_on__has_no_envelope_before_it() -> None:
+    """It stands in the roster, and a device opens that."""
+    with pytest.raises(AccessEnded):
+        opened(LAST, "since 6", 5)
+    before = opened(LAST, "laptop", 5)
+    assert before.roster
+    assert before.roster.holders[-1].since == 6
+    blob = seal_keyring(PLACE, OwnerKeys.new(6), before.roster, before)
+    assert (opened(blob, "since 6", 6).since, dict(opened(blob, "since 6", 6).links)) == (6, {})
+
+
+def test_roster__dates_and_pending_keys__are_given_back() -> None:
+    every = timedelta(days=90)
+    lines = replace(roster(OWN, replace(device("phone"), pending=True)), rotate_every=every)
+    ring = opened(seal_keyring(PLACE, KEYS, lines))
+    assert ring.roster == lines
+    assert (lines.rotated, lines.rotate_every) == (ROTATED, every)
 
 
 def test_links__history_secret_of_a_later_reader__opens_no_earlier_link() -> None:
@@ -372,9 +401,8 @@ def test_open__of_arbitrary_bytes__is_refused_and_nothing_else(data: bytes) -> N
         opened(data)
 
 
-def test_open__two_envelopes_for_one_key__tampered() -> None:
+def test_seal__two_holders_with_one_key__refused() -> None:
+    """Neither could open the keyring: two of its envelopes would be theirs."""
     twice = Holder(OWN.key, Role.READER, "again", 1, EXPIRES, sha256(b"a")[:20], OWN.key.id)
-    blob = seal_keyring(PLACE, KEYS, roster(OWN, twice, reader("claude")))
-    with pytest.raises(Tampered, match="Two envelopes"):
-        opened(blob)
-    assert opened(blob, "claude").keys.secret == KEYS.secret
+    with pytest.raises(InvalidRequest, match="the same key"):
+        seal_keyring(PLACE, KEYS, roster(OWN, twice, reader("claude")))

@@ -283,11 +283,11 @@ def with_roster(body: Any) -> bytes:
     return with_trailer(trailer_of(BLOB) | {"roster": sha256(back)}, KEYS.writer_key, back=back)
 
 
-LINE: list[Any] = [device().key.raw, 1, "laptop", 1, 2**40 - 1, None, device().key.id]
+LINE: list[Any] = [device().key.raw, 1, "laptop", 1, 2**40 - 1, None, device().key.id, False]
 
 
 def roster_of(*lines: Any) -> dict[str, Any]:
-    return {"name": "the novel", "import_key": bytes(32), "holders": list(lines)}
+    return {"name": "the novel", "import_key": bytes(32), "holders": list(lines), "rotated": 0, "rotate_every": None}
 
 
 def test_with_roster__of_a_sound_line__opens() -> None:
@@ -317,13 +317,21 @@ def test_with_roster__of_a_sound_line__opens() -> None:
         roster_of([*LINE[:4], 2**63, *LINE[5:]]),
         roster_of([LINE[0][:-1], *LINE[1:]]),
         roster_of([b"\xff" * 1_216, *LINE[1:]]),
-        roster_of([*LINE[:6], None]),
-        roster_of([*LINE[:6], bytes(31)]),
-        roster_of([*LINE[:5], bytes(19), LINE[6]]),
+        roster_of([*LINE[:6], None, False]),
+        roster_of([*LINE[:6], bytes(31), False]),
+        roster_of([*LINE[:5], bytes(19), *LINE[6:]]),
+        roster_of([*LINE[:7], 0]),
         roster_of([*LINE[:4], -1, *LINE[5:]]),
         roster_of([*LINE[:3], -1, *LINE[4:]]),
         roster_of([*LINE[:3], 2**32, *LINE[4:]]),
         roster_of() | {"import_key": bytes(31)},
+        roster_of() | {"rotated": None},
+        roster_of() | {"rotated": -1},
+        roster_of() | {"rotated": 2**63},
+        roster_of() | {"rotate_every": 0},
+        roster_of() | {"rotate_every": -1},
+        roster_of() | {"rotate_every": 2**32},
+        roster_of() | {"rotate_every": True},
     ],
     ids=lambda body: str(body)[-60:],
 )

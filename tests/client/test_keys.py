@@ -20,10 +20,11 @@ from memsync_client import keys
 from memsync_client.errors import InvalidCard, UnsupportedCryptography
 from memsync_client.keyring import EpochKeys, Keyring, OwnerKeys, Role, Roster
 from memsync_client.keys import HolderKey, PrivateKey, PublicKey, envelope_info, self_test
+from memsync_client.memory_log import Frontier
 from memsync_client.reading import Seen
 from memsync_client.sealing import derive
 from memsync_client.wallet import Wallet
-from tests.client.material import OTHER_PLACES, PLACE, device, flipped, holder, roster, secret
+from tests.client.material import OTHER_PLACES, PLACE, ROTATED, device, flipped, holder, roster, secret
 
 KEY = holder("laptop").xwing
 INFO = envelope_info(PLACE, 3, KEY.public.id)
@@ -264,10 +265,10 @@ def test_repr_and_str__of_whatever_holds_a_secret__show_none_of_it() -> None:
     owner_secret, epoch_secret, import_key, old = (secret(name) for name in ("owner", "epoch", "import", "old"))
     owner = OwnerKeys(3, epoch_secret, secret("public"), owner_secret)
     linked = EpochKeys(2, old, secret("old public"))
-    lines = Roster("the novel", import_key, (device(),))
+    lines = Roster("the novel", import_key, (device(),), ROTATED)
     ring = Keyring(Role.DEVICE, datetime(2027, 1, 1, tzinfo=UTC), 1, owner, {2: linked}, (), lines)
     objects = [key, key.xwing, owner, owner.writer_key, linked, lines, ring, Wallet(own)]
-    objects += [Seen(4, 4, secret("head"), 9, owner), [key], {"key": key}, (ring,), roster(device())]
+    objects += [Seen(4, 4, secret("head"), 9, owner, Frontier()), [key], {"key": key}, (ring,), roster(device())]
     secrets = [own, owner_secret, epoch_secret, import_key, old, key.state_key, key.account_secret]
     secrets += [derive(own, "holder/x-wing"), derive(owner_secret, "owner/writer")]
     for shown in [text for item in objects for text in (repr(item), str(item), f"{item}", f"{item!r}")]:

@@ -44,6 +44,39 @@ def contents(waiting: list[Waiting]) -> list[list[Memory]]:
     return [list(entry.memories) for entry in waiting]
 
 
+# A device's new key ---------------------------------------------------------------------------------------------------
+
+
+def test_take_over__all_entries_open_with_the_new_key_alone_and_again_changes_nothing(outbox: Outbox) -> None:
+    new = holder("new")
+    outbox.add(KEY.xwing.public, [FULL, memory(1)], imported=True)
+    outbox.add(new.xwing.public, [memory(2)])
+    outbox.take_over(KEY, new)
+    assert contents(outbox.read(new)) == [[FULL, memory(1)], [memory(2)]]
+    assert [entry.imported for entry in outbox.read(new)] == [True, False]
+    files = {path.name: path.read_bytes() for path in outbox._folder.iterdir()}
+    outbox.take_over(KEY, new)
+    assert {path.name: path.read_bytes() for path in outbox._folder.iterdir()} == files
+    with pytest.raises(HomeDamaged):
+        outbox.read(KEY)
+
+
+def test_take_over__entry_that_neither_key_opens__is_named(outbox: Outbox) -> None:
+    outbox.add(holder("stranger").xwing.public, [FULL])
+    with pytest.raises(HomeDamaged, match="does not open"):
+        outbox.take_over(KEY, holder("new"))
+
+
+def test_replace__leaves_those_memories_alone(outbox: Outbox) -> None:
+    outbox.add(KEY.xwing.public, [FULL, memory(1)], imported=True)
+    outbox.add(KEY.xwing.public, [memory(2)])
+    first, second = outbox.read(KEY)
+    outbox.replace(first, KEY.xwing.public, [memory(1)])
+    outbox.replace(second, KEY.xwing.public, [])
+    (entry,) = outbox.read(KEY)
+    assert (list(entry.memories), entry.imported) == ([memory(1)], True)
+
+
 # What is kept ---------------------------------------------------------------------------------------------------------
 
 

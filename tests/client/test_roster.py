@@ -11,8 +11,19 @@ from eth_utils import to_checksum_address
 from memsync_client.errors import AccessEnded, InvalidRequest, UnknownReader
 from memsync_client.keyring import Holder, OwnerKeys, Role, open_keyring, seal_keyring
 from memsync_client.records import Block, PublicGrant, VaultRecord
-from memsync_client.roster import account_of, expired, find_reader, roster_of, stands, staying, with_reader
-from tests.client.material import EXPIRES, IMPORT_KEY, PLACE, device, holder, reader, roster, secret
+from memsync_client.rekeying import with_key
+from memsync_client.roster import (
+    account_of,
+    expired,
+    find_reader,
+    first_epoch,
+    keys_due,
+    roster_of,
+    stands,
+    staying,
+    with_reader,
+)
+from tests.client.material import EXPIRES, IMPORT_KEY, PLACE, ROTATED, device, holder, reader, roster, secret
 
 OWN = device()
 KIT = replace(device("kit"), role=Role.KIT)
@@ -66,6 +77,48 @@ def test_expired__from_the_second_of_its_expiry_on() -> None:
     second = timedelta(seconds=1)
     assert [expired(CLAUDE, record(EXPIRES + n * second)) for n in (-1, 0, 1)] == [False, True, True]
     assert not expired(replace(CLAUDE, expires=None), record(datetime(9999, 1, 1, tzinfo=UTC)))
+
+
+# When new keys are due ------------------------------------------------------------------------------------------------
+
+
+def test_keys_due__when_a_holder_has_expired_or_waits_for_its_first_epoch() -> None:
+    assert not keys_due(roster(OWN, CLAUDE), record())
+    assert keys_due(roster(OWN, CLAUDE), record(EXPIRES))
+    assert not keys_due(roster(OWN, reader("claude", since=3)), record())
+    assert keys_due(roster(OWN, reader("claude", since=4)), record())
+
+
+@pytest.mark.parametrize(("seconds", "due"), [(-1, False), (0, True), (1, True)])
+def test_keys_due__when_they_are_as_old_as_they_may_become(seconds: int, due: bool) -> None:
+    day = timedelta(days=1)
+    lines = replace(roster(OWN), rotate_every=day)
+    assert keys_due(lines, record(ROTATED + day + timedelta(seconds=seconds))) == due
+    assert not keys_due(roster(OWN), record(ROTATED + 9_999 * day))
+
+
+def test_first_epoch__of_a_new_reader_the_next_and_of_another_its_own() -> None:
+    lines = roster(OWN, CLAUDE, reader("other", since=2))
+    assert first_epoch(lines, holder("friend").xwing.public, record()) == 4
+    assert first_epoch(lines, OTHER.key, record()) == 2
+    with pytest.raises(InvalidRequest, match="may read everything already"):
+        first_epoch(lines, CLAUDE.key, record())
+
+
+# A device's new key ---------------------------------------------------------------------------------------------------
+
+
+def test_with_key__in_the_place_of_the_old_and_in_what_it_has_added() -> None:
+    new, mine = holder("new").xwing.public, replace(OWN, pending=True)
+    added = replace(CLAUDE, added_by=OWN.key.id)
+    after = with_key(roster(mine, replace(KIT, pending=True), added, OTHER), OWN.key, new)
+    assert after == roster(
+        replace(OWN, key=new, added_by=new.id),
+        replace(KIT, pending=True, added_by=new.id),
+        replace(added, added_by=new.id),
+        OTHER,
+    )
+    assert with_key(after, OWN.key, holder("newer").xwing.public) == after
 
 
 # Whether the chain still has a grant ----------------------------------------------------------------------------------
@@ -228,3 +281,19 @@ def test_find_reader__of_no_reader__unknown_and_says_who_there_is(name: str) -> 
         find_reader(roster(OWN, KIT, CLAUDE, FRIEND), [grant(CLAUDE)], name)
     with pytest.raises(UnknownReader, match=r"Readers of this vault: none\.$"):
         find_reader(roster(OWN, KIT), [], name)
+
+
+# Devices with an account of their own ---------------------------------------------------------------------------------
+
+
+def test_stands__device_with_an_account__as_long_as_it_has_a_grant_of_any_kind() -> None:
+    """Revoked from any wallet it is out of the next keyring; expired, or with a key made anew, it stays."""
+    laptop = replace(device(), address=bytes(range(20)))
+    own = grant(laptop)
+    for standing in (own, replace(own, living=False), replace(own, rights=6), replace(own, key_id=bytes(20))):
+        assert stands(laptop, [standing])
+    assert not stands(laptop, [])
+    assert not stands(laptop, [grant(CLAUDE)])
+    assert stands(device(), [])
+    kept = staying(roster(device("desk"), laptop), record(), [], keep_private=None, leave_out=None)
+    assert kept.holders == (device("desk"),)

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from memsync_client.errors import InvalidRequest
 from memsync_client.interchange import jsonl
 from memsync_client.memories import Memory, Source
-from memsync_client.search import MAX_WORDS, Index
+from memsync_client.search import MAX_WORDS, Filter, Hit, Index, Part
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"
 
@@ -31,11 +31,20 @@ def found(index: Index, query: str, limit: int = 10) -> list[str]:
     return [hit.memory.content for hit in index.recall(query, limit)]
 
 
-@pytest.fixture(scope="module")
-def sample() -> Index:
+def read_sample() -> list[Memory]:
     with (SCRIPTS / "sample.jsonl").open("rb") as stream:
         drafts = jsonl.read(stream, "sample.jsonl").drafts
-    return Index([draft.memory(number.to_bytes(16)) for number, draft in enumerate(drafts)])
+    return [draft.memory(number.to_bytes(16)) for number, draft in enumerate(drafts)]
+
+
+@pytest.fixture(scope="module")
+def sample_memories() -> list[Memory]:
+    return read_sample()
+
+
+@pytest.fixture(scope="module")
+def sample(sample_memories: list[Memory]) -> Index:
+    return Index(sample_memories)
 
 
 QUESTIONS = [json.loads(line) for line in (SCRIPTS / "sample_questions.jsonl").read_text("utf-8").splitlines()]
@@ -62,6 +71,13 @@ def test_recall__of_a_sample_question__has_the_answer_among_the_first_three(
         ("Dunmarsh", "Eleven crates of returns."),
         ("上海", "我住在上海"),
         ("何時に起きますか", "六時に起きます"),
+        ("カフェ", "駅前のｶﾌｪで会う"),
+        ("서울", "서울에서 삽니다"),
+        ("मुंबई", "मैं मुंबई में रहता हूँ"),
+        ("กาแฟ", "ฉันชอบดื่มกาแฟดำ"),
+        ("КОШКА", "Моя кошка спит."),
+        ("strasse", "Die Straße ist lang."),
+        ("مكتبة", "ذهبت إلى مكتبة"),
     ],
 )
 def test_recall__by_stem_case_accent_tag_or_sign__finds(query: str, content: str) -> None:
@@ -73,6 +89,13 @@ def test_recall__by_stem_case_accent_tag_or_sign__finds(query: str, content: str
             memory(4, "Eleven crates of returns.", tags=("Dunmarsh",)),
             memory(5, "我住在上海"),
             memory(6, "六時に起きます"),
+            memory(7, "駅前のｶﾌｪで会う"),
+            memory(8, "서울에서 삽니다"),
+            memory(9, "मैं मुंबई में रहता हूँ"),
+            memory(10, "ฉันชอบดื่มกาแฟดำ"),
+            memory(11, "Моя кошка спит."),
+            memory(12, "Die Straße ist lang."),
+            memory(13, "ذهبت إلى مكتبة"),
         ]
     )
     assert found(index, query)[:1] == [content]
@@ -198,8 +221,198 @@ def test_recall__from_other_threads__answers_the_same(sample: Index) -> None:
     assert answers == [True] * 400
 
 
-# Under a limit of 0 bytes a file, the system ends a process that writes a single one. The index is larger than what
-# SQLite caches before it spills.
+def test_recall__of_words_said_farther_off__ranks_by_distance() -> None:
+    turns = ["Salt.", *(f"Turn {number}." for number in range(1, 7))]
+    index = Index([memory(number, turn, "talk") for number, turn in enumerate(turns)])
+    assert found(index, "salt") == ["Salt.", "Turn 1.", "Turn 2.", "Turn 3.", "Turn 4."]
+
+
+def test_recall__of_an_answer__counts_its_question_more_than_a_statement() -> None:
+    index = Index(
+        [
+            memory(1, "The left one.", "a"),
+            memory(2, "Which hand? Ines asks.", "b"),
+            memory(3, "The left one, then.", "b"),
+            memory(4, "Which hand, Ines says.", "c"),
+            memory(5, "The left one, yes.", "c"),
+        ]
+    )
+    hits = index.recall("hand", 5)
+    scores = {hit.memory.id[-1]: hit.score for hit in hits}
+    assert scores[3] > scores[5]
+    assert 1 not in scores
+
+
+def test_recall__of_a_word_that_is_everywhere__leaves_out_what_stands_beside_it() -> None:
+    common = [memory(number, "Bram waits.", "talk") for number in range(20)]
+    index = Index([*common, memory(20, "Rain.", "talk")])
+    assert "Rain." not in found(index, "Bram", 30)
+
+
+def test_recall__among_equals__prefers_the_conversation_that_is_about_it() -> None:
+    index = Index(
+        [
+            memory(1, "The heron came.", "birds"),
+            *(memory(number, f"Filler {number}.", "birds") for number in range(2, 8)),
+            memory(8, "A heron again, a heron there.", "birds"),
+            memory(9, "The heron came.", "salt"),
+            *(memory(number, f"Filler {number}.", "salt") for number in range(10, 17)),
+        ]
+    )
+    ids = [hit.memory.id[-1] for hit in index.recall("heron", 20)]
+    assert ids.index(1) < ids.index(9)
+
+
+@pytest.mark.parametrize(
+    ("query", "number"),
+    [
+        ("what about the boat in May 2026", 5),
+        ("boat, may 3", 5),
+        ("boat 2026-05", 5),
+        ("boat in 2025", 2),
+        ("boat in February", 2),
+    ],
+)
+def test_recall__with_a_year_or_month__finds_what_was_made_then(query: str, number: int) -> None:
+    times = {2: datetime(2025, 2, 1, tzinfo=UTC), 5: datetime(2026, 5, 9, tzinfo=UTC)}
+    index = Index(
+        [Memory(n.to_bytes(16), "The boat.", times.get(n, datetime(2026, 1, 1, tzinfo=UTC))) for n in range(9)]
+    )
+    assert index.recall(query)[0].memory.id[-1] == number
+
+
+def test_recall__with_may_as_a_verb__names_no_month() -> None:
+    index = Index([Memory(bytes(16), "Rain.", datetime(2026, 5, 1, tzinfo=UTC))])
+    assert index.recall("may we sail") == []
+
+
+def test_reasons__of_each_hit__add_up_to_its_score(sample: Index) -> None:
+    for question in QUESTIONS:
+        for hit in sample.recall(question["question"]):
+            assert hit.score == pytest.approx(sum(reason.score for reason in hit.reasons))
+            assert all(reason.score > 0 for reason in hit.reasons)
+            assert list(hit.reasons) == sorted(hit.reasons, key=lambda reason: -reason.score)
+
+
+def test_reasons__name_the_word_and_where_it_stood() -> None:
+    talk = [
+        memory(1, "Which hand does Ines use?", "talk"),
+        memory(2, "The left one.", "talk"),
+        memory(3, "So both hands rest.", "talk"),
+    ]
+    [first, second, third] = Index(talk).recall("left hands")
+    told = {hit.memory.id[-1]: {(reason.word, reason.part) for reason in hit.reasons} for hit in (first, second, third)}
+    whole = {("left", Part.CONVERSATION), ("hand", Part.CONVERSATION)}
+    assert told[2] == whole | {("left", Part.ITSELF), ("hand", Part.BEFORE), ("hand", Part.AFTER)}
+    assert told[1] == whole | {("hand", Part.ITSELF), ("left", Part.AFTER), ("hand", Part.AFTER)}
+
+
+DAY = [datetime(2026, 1, day, tzinfo=UTC) for day in range(1, 5)]
+KINDS = [
+    Memory(bytes([1] * 16), "Salt one.", DAY[0], Source("chatgpt"), "fact", ("work",)),
+    Memory(bytes([2] * 16), "Salt two.", DAY[1], Source("claude"), "note", ("work", "coal")),
+    Memory(bytes([3] * 16), "Salt three.", DAY[2], None, "fact", ()),
+    Memory(bytes([4] * 16), "Salt four.", None, None, None, ()),
+]
+
+
+@pytest.mark.parametrize(
+    ("only", "ids"),
+    [
+        (Filter(), {1, 2, 3, 4}),
+        (Filter(tag="work"), {1, 2}),
+        (Filter(tag="coal"), {2}),
+        (Filter(tag="wor"), set()),
+        (Filter(source="claude"), {2}),
+        (Filter(type="fact"), {1, 3}),
+        (Filter(after=DAY[1]), {2, 3}),
+        (Filter(before=DAY[1]), {1}),
+        (Filter(after=DAY[1], before=DAY[2]), {2}),
+        (Filter(tag="work", type="fact"), {1}),
+    ],
+)
+def test_recall__with_a_filter__finds_only_what_it_lets_through(only: Filter, ids: set[int]) -> None:
+    assert {hit.memory.id[0] for hit in Index(KINDS).recall("salt", 10, only)} == ids
+
+
+def test_recall__with_a_filter__is_not_crowded_out_by_better_ones() -> None:
+    better = [memory(number, "Salt salt.") for number in range(500)]
+    index = Index([memory(1_000, "Salt and a long rest of other words.", tags=("work",)), *better])
+    [hit] = index.recall("salt", 1, Filter(tag="work"))
+    assert hit.memory.tags == ("work",)
+
+
+def test_filter__with_a_time_without_a_zone__is_refused() -> None:
+    with pytest.raises(InvalidRequest):
+        Filter(after=datetime(2026, 1, 1))
+
+
+def answers(index: Index, limit: int = 50) -> list[list[tuple[bytes, float]]]:
+    asked = [question["question"] for question in QUESTIONS]
+    return [[(hit.memory.revision, hit.score) for hit in index.recall(query, limit)] for query in asked]
+
+
+def test_index__grown_one_by_one__answers_as_one_made_at_once(sample_memories: list[Memory]) -> None:
+    index = Index()
+    for item in sample_memories:
+        index.add([item])
+        index.add([item])
+    assert len(index) == len(sample_memories)
+    assert answers(index) == answers(Index(sample_memories))
+
+
+@given(st.data())
+@settings(max_examples=20, deadline=None)
+def test_index__with_some_removed__answers_as_if_they_had_never_been_there(data: st.DataObject) -> None:
+    items = read_sample()
+    kept = data.draw(st.lists(st.booleans(), min_size=len(items), max_size=len(items)))
+    index = Index(items)
+    index.remove([item.revision for item, stays in zip(items, kept, strict=True) if not stays])
+    rest = Index([item for item, stays in zip(items, kept, strict=True) if stays])
+    assert len(index) == len(rest)
+    assert [[hit[0] for hit in hits] for hits in answers(index)] == [[hit[0] for hit in hits] for hits in answers(rest)]
+    for ours, theirs in zip(answers(index), answers(rest), strict=True):
+        assert [hit[1] for hit in ours] == pytest.approx([hit[1] for hit in theirs])
+
+
+def test_index__of_an_edited_memory__keeps_its_place_in_the_conversation() -> None:
+    first = memory(1, "Which hand does Ines use?", "talk")
+    index = Index([first, memory(2, "The left one.", "talk"), *(memory(n, "Rain.", "talk") for n in range(3, 12))])
+    edited = first.edited("Which foot does Ines use?")
+    index.add([edited])
+    index.remove([first.revision])
+    assert found(index, "foot")[:2] == ["Which foot does Ines use?", "The left one."]
+    assert found(index, "hand") == []
+
+
+def test_index__emptied_and_filled_again__answers_as_new(sample_memories: list[Memory]) -> None:
+    index = Index(sample_memories)
+    index.remove([item.revision for item in sample_memories])
+    assert len(index) == 0
+    assert index.recall("salt") == []
+    index.remove([bytes(16)])
+    index.add(sample_memories)
+    assert answers(index) == answers(Index(sample_memories))
+
+
+def test_recall__while_another_thread_adds_and_removes__answers(sample_memories: list[Memory]) -> None:
+    index, done, hits = Index(sample_memories), threading.Event(), list[Hit]()
+
+    def ask() -> None:
+        while not done.is_set():
+            hits.extend(index.recall("salt", 1))
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    for _ in range(50):
+        index.remove([item.revision for item in sample_memories[::2]])
+        index.add(sample_memories[::2])
+    done.set()
+    asking.join()
+    assert hits
+
+
+# Under a limit of 0 bytes a file, the system ends a process that writes a single one.
 WITHOUT_A_DISK = """
 import random, resource
 from memsync_client.memories import Memory
@@ -213,7 +426,7 @@ print(len(index.recall("salt", 10_000)))
 """
 
 
-def test_index__larger_than_the_cache__writes_no_file() -> None:
+def test_index__of_ten_thousand_memories__writes_no_file() -> None:
     done = subprocess.run(
         [sys.executable, "-c", WITHOUT_A_DISK], capture_output=True, text=True, timeout=60, check=False
     )

@@ -90,10 +90,19 @@ def test_get__of_no_blob__missing_and_named(host: FileStorage) -> None:
 def test_delete__the_blob_only_and_a_missing_one_is_no_error(host: FileStorage) -> None:
     host.put(BLOBS)
     for _ in range(2):
-        host.delete(HASH)
+        assert host.delete([HASH]) == []
         with pytest.raises(BlobMissing):
             host.get(HASH, MAX_BLOB)
     assert [host.get(sha256(blob), MAX_BLOB) for blob in BLOBS[1:]] == BLOBS[1:]
+
+
+def test_delete__on_the_disk_before_it_returns(host: FileStorage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else a crash could bring back what was forgotten."""
+    host.put(BLOBS)
+    synced: list[list[str]] = []
+    monkeypatch.setattr(os, "fsync", lambda file: synced.append(os.listdir(file)))
+    host.delete(map(sha256, BLOBS))
+    assert synced == [[]]
 
 
 def test_folder_gone__unavailable_and_never_made_anew(tmp_path: Path) -> None:
@@ -256,7 +265,7 @@ def test_fetch__from_the_host_once_then_from_the_copy(blobs: Blobs, host: FileSt
     host.put(BLOBS)
     for blob in BLOBS:
         assert blobs.fetch(sha256(blob), "pack") == blob
-        host.delete(sha256(blob))
+        host.delete([sha256(blob)])
         assert blobs.fetch(sha256(blob), "pack") == blob
         with pytest.raises(BlobMissing):
             blobs.fetch_from_host(sha256(blob), "pack")
@@ -320,6 +329,29 @@ def test_discard__the_hosts_and_not_the_own_copies_and_nothing_raises(
     copies = {path.name for path in (tmp_path / "home" / "copies").iterdir()}
     assert copies == {sha256(blob).hex() for blob in BLOBS}
     Blobs(FileStorage(tmp_path / "gone")).discard([HASH])
+
+
+def test_delete__copies_and_the_hosts_and_what_is_left_is_named(
+    blobs: Blobs, host: FileStorage, tmp_path: Path
+) -> None:
+    blobs.store([BLOB, b"another"])
+    assert blobs.delete([HASH, bytes(32)]) == []
+    assert not path_of(host).exists()
+    assert not (tmp_path / "home" / "copies" / HASH.hex()).exists()
+    assert blobs.fetch(sha256(b"another"), "pack") == b"another"
+    assert Blobs(FileStorage(tmp_path / "gone")).delete([]) == []
+    assert Blobs(FileStorage(tmp_path / "gone")).delete([HASH]) == [HASH]  # a disk not mounted has it still
+
+
+def test_delete__that_the_host_refuses_or_a_copy_of_ones_own_has__is_left(host: FileStorage, tmp_path: Path) -> None:
+    host.put([BLOB])
+    backup = tmp_path / "backup"
+    backup.mkdir()
+    FileStorage(backup).put([BLOB])
+    assert Blobs(host, None, FileStorage(backup)).delete([HASH]) == [HASH]
+    assert not path_of(host).exists()
+    path_of(host).mkdir()  # not to be unlinked
+    assert Blobs(host).delete([HASH]) == [HASH]
 
 
 def test_keep_only__drops_other_copies_and_nothing_on_the_host(blobs: Blobs, host: FileStorage, tmp_path: Path) -> None:

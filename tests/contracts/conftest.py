@@ -8,6 +8,8 @@ from ape.managers.chain import ChainManager
 from ape.managers.project import ProjectManager
 from ape_ethereum.trace import Trace
 
+from scripts._artifact import compiled
+
 from .helpers import DAY, create
 
 
@@ -62,8 +64,7 @@ def relayer(accounts: TestAccountManager) -> TestAccountAPI:
 
 @pytest.fixture(scope="session")
 def registry(accounts: TestAccountManager, project: ProjectManager) -> ContractInstance:
-    # Ape compiles a contract anew when its own file has changed, but not when only a file that it imports has.
-    project.load_contracts(use_cache=False)
+    compiled()
     # An account that does nothing else, so that the address, and with it every gas figure, stays the same.
     return accounts[9].deploy(project.MemoryRegistry)
 

@@ -1,14 +1,29 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cache, partial
 from pathlib import Path
 
 import pytest
+from eth_account import Account
 
+from memsync_client import keyfile
 from memsync_client.client import Client
 from memsync_client.vault import Vault
-from tests.e2e.machines import new_owner, new_vault
+from tests.e2e.machines import SALT, new_owner, new_vault
 from tests.nodes import Chain, running_chain
+
+
+@pytest.fixture(scope="session", autouse=True)
+def stretched_once() -> Iterator[None]:
+    """Stretching would take most of the time. All key files made here share a salt, so that each passphrase is
+    stretched once, as much as ever; new wallets hardly are. Processes of their own open both, and make the usual ones.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(keyfile, "_new_salt", lambda: SALT)
+        patch.setattr(keyfile, "_stretch", cache(keyfile._stretch))
+        patch.setattr(Account, "encrypt", partial(Account.encrypt, iterations=2))
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -22,6 +37,12 @@ def chain() -> Iterator[Chain]:
 def owner(chain: Chain, tmp_path_factory: pytest.TempPathFactory) -> Client:
     """A home of its own for each file."""
     return new_owner(tmp_path_factory.mktemp("home") / "owner", chain.rpc_url)
+
+
+@pytest.fixture
+def lone(chain: Chain, tmp_path: Path) -> Client:
+    """A home with no other vaults, for what makes its key anew."""
+    return new_owner(tmp_path / "owner", chain.rpc_url)
 
 
 @pytest.fixture

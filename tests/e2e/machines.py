@@ -16,6 +16,9 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any, NoReturn
 
+from eth_account import Account
+
+from memsync_client import keyfile
 from memsync_client.access import GrantResult
 from memsync_client.cli import main
 from memsync_client.client import Client, init
@@ -25,6 +28,7 @@ from memsync_client.vault import Vault
 
 MEMSYNC = Path(sys.executable).with_name("memsync")
 PASSPHRASE = "a quiet pass over Thistlemoor"
+SALT = bytes(16)  # of the key files that this process makes: see the fixture stretched_once
 SECONDS = 60  # that one command may take on a busy machine
 
 
@@ -56,6 +60,7 @@ class Machine:
     home: Path
     passphrase: str = PASSPHRASE
     commands: set[str] = field(default_factory=set)  # those that have answered in JSON
+    forked: bool = False  # whether `data` and `refusal` are quick
 
     @property
     def environment(self) -> dict[str, str]:
@@ -76,6 +81,8 @@ class Machine:
             stderr=subprocess.PIPE,
             text=True,
             cwd=self.home,
+            # A shell's background job ignores interrupts, and its children would inherit that.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
 
     def run(
@@ -118,6 +125,7 @@ class Machine:
             typed.write(stdin.encode() if isinstance(stdin, str) else stdin)
             typed.seek(0)
             if secret is not None:
+                keyfile._stretch(keyfile.ask(secret), SALT)  # here, where it is kept for the forks to come
                 given.write(secret.encode() + b"\n")
                 given.seek(0)
                 words = ("--passphrase-fd", str(given.fileno()), *words)
@@ -131,7 +139,7 @@ class Machine:
 
     def data(self, *words: str, **options: Any) -> Any:
         """What a command that must succeed answers with --json."""
-        done = self.run(*words, "--json", **options)
+        done = (self.quick if self.forked else self.run)(*words, "--json", **options)
         assert done.code == 0, done.out + done.err
         answer = done.answer
         assert " ".join(words).startswith(answer["command"])
@@ -140,7 +148,7 @@ class Machine:
 
     def refusal(self, *words: str, **options: Any) -> dict[str, Any]:
         """The error that a command answers with --json."""
-        done = self.run(*words, "--json", **options)
+        done = (self.quick if self.forked else self.run)(*words, "--json", **options)
         assert done.code != 0, done.out
         error: dict[str, Any] = done.answer["error"]
         return error
@@ -195,8 +203,15 @@ def new_machine(folder: Path, passphrase: str = PASSPHRASE) -> Machine:
 def new_owner(folder: Path, rpc: str) -> Client:
     """An initialised home."""
     home = Home(folder)
-    init(home, PASSPHRASE, rpc=rpc)
+    init(home, PASSPHRASE, kit=None, rpc=rpc, wallet=keystore(folder.with_name(f"{folder.name}.json")))
     return Client(home, PASSPHRASE)
+
+
+def keystore(path: Path) -> Path:
+    """A new account in a standard keystore file, whose passphrase is hardly stretched: that takes most of a test."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(Account.encrypt(os.urandom(32), PASSPHRASE, iterations=2)))
+    return path
 
 
 def again(client: Client) -> Client:

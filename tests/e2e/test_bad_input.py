@@ -251,7 +251,7 @@ def test_passphrase__descriptor_that_is_not_open__is_refused(unchanged: Owner) -
 def test_passphrase__empty_for_a_new_home__is_refused(tmp_path: Path, owner: Owner) -> None:
     machine = new_machine(tmp_path / "new", " ")
     machine.passphrase = "\n"
-    refused(machine.quick("init", "--rpc", owner.chain.rpc_url), InvalidRequest, "empty")
+    refused(machine.quick("init", "--no-kit", "--rpc", owner.chain.rpc_url), InvalidRequest, "empty")
     assert not machine.folder.exists()
     refused(machine.quick("reader", "new", "claude"), InvalidRequest, "empty")
     refused(machine.quick("reader", "new", "claude", passphrase=None), InvalidRequest, "no terminal")
@@ -268,7 +268,7 @@ def test_home__not_initialised__says_how_to_begin(tmp_path: Path, words: tuple[s
 
 
 def test_home__made_already__is_kept(unchanged: Owner) -> None:
-    refused(unchanged.machine.quick("init", "--rpc", unchanged.chain.rpc_url), InvalidRequest, "already")
+    refused(unchanged.machine.quick("init", "--no-kit", "--rpc", unchanged.chain.rpc_url), InvalidRequest, "already")
 
 
 @pytest.mark.parametrize("name", ["config.json", "vaults.json", "device.key", "wallet.json"])
@@ -353,7 +353,7 @@ def test_registry__address_without_code__is_refused(unchanged: Owner, tmp_path: 
         refused(done, NoRegistry, "There is no MemoryRegistry at")
     machine = new_machine(tmp_path / "new")
     nowhere = "0x" + "12" * 20
-    done = machine.quick("init", "--rpc", unchanged.chain.rpc_url, "--registry", nowhere)
+    done = machine.quick("init", "--no-kit", "--rpc", unchanged.chain.rpc_url, "--registry", nowhere)
     refused(done, NoRegistry, nowhere)
     assert not machine.folder.exists()
 
@@ -362,7 +362,7 @@ def test_registry__another_contract__is_refused(unchanged: Owner, tmp_path: Path
     other = "0x" + "13" * 20
     Node(unchanged.chain.rpc_url).request("anvil_setCode", other, "0x6001600155")
     machine = new_machine(tmp_path / "new")
-    done = machine.quick("init", "--rpc", unchanged.chain.rpc_url, "--registry", other)
+    done = machine.quick("init", "--no-kit", "--rpc", unchanged.chain.rpc_url, "--registry", other)
     refused(done, NoRegistry, "not this version's MemoryRegistry")
 
 
@@ -376,7 +376,7 @@ def test_new_vault__host_that_this_version_cannot_use__names_the_option_there_is
 def test_init__on_another_chain__says_what_this_version_can_not_do_there(tmp_path: Path) -> None:
     machine = new_machine(tmp_path / "new")
     with other_chain() as rpc:
-        done = machine.quick("init", "--rpc", rpc)
+        done = machine.quick("init", "--no-kit", "--rpc", rpc)
     assert done.code == 0, done.err
     assert "vaults can be made on a practice chain only" in done.out
     assert "export and import" in done.out

@@ -31,7 +31,7 @@ def desktop(laptop: Client, chain: Chain, tmp_path_factory: pytest.TempPathFacto
     new_vault(laptop, "any", tmp_path_factory.mktemp("any") / "blobs")
     home, session = Home(tmp_path_factory.mktemp("devices") / "desktop"), laptop.session
     key, wallet = laptop.home.device_key, laptop.home.wallet
-    restore(home, PASSPHRASE, key, session.config.owner, rpc=chain.rpc_url, keystore=wallet)
+    restore(home, PASSPHRASE, key, session.config.owner, rpc=chain.rpc_url, wallet=wallet)
     return Client(home, PASSPHRASE)
 
 
@@ -206,7 +206,7 @@ def test_restore__with_the_wallet_of_another__is_refused(laptop: Client, chain: 
             laptop.home.device_key,
             account,
             rpc=chain.rpc_url,
-            keystore=other.home.wallet,
+            wallet=other.home.wallet,
         )
     assert not home.folder.exists()
 

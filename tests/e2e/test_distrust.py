@@ -139,7 +139,8 @@ def test_join__vault_that_a_node_invents__does_not_follow_from_the_invitation(
     card = card_of(Home(tmp_path / "tool"), "claude", PASSPHRASE)
     keys, mallory = OwnerKeys.new(1), HolderKey(bytes(range(32)))
     holder = Holder(card.key, Role.READER, "claude", 1, None, None, mallory.xwing.public.id)
-    ring = seal_keyring(vault.place, keys, Roster("invented", new_import_key(), (holder,)))
+    invented = Roster("invented", new_import_key(), (holder,), vault.record().block.time)
+    ring = seal_keyring(vault.place, keys, invented)
     head = seal_head(vault.place, 1, keys.secret, keys.writer_key, FIRST)
     FileStorage(tmp_path / "blobs").put([ring, head])
     real = Registry.record
@@ -233,7 +234,7 @@ def test_restore__from_another_folder__commits_where_the_chain_says(
         owner.home.device_key,
         owner.session.config.owner,
         rpc=chain.rpc_url,
-        keystore=owner.home.wallet,
+        wallet=owner.home.wallet,
         blobs=tmp_path / "copied",
     )
     restored = next(v for v in Client(home, PASSPHRASE).vaults() if v.place == vault.place)

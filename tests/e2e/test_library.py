@@ -79,7 +79,7 @@ def test_readme__commands__exist(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(
-    "line", ["memsync forget x", "$ memsync sync --now", "memsync grant card.txt --for ever", "memsync vault drop"]
+    "line", ["memsync unlearn x", "$ memsync sync --now", "memsync grant card.txt --for ever", "memsync vault drop"]
 )
 def test_checker__command_that_does_not_exist__is_found(line: str, monkeypatch: pytest.MonkeyPatch) -> None:
     (words,) = commands(f"Text.\n\n```sh\n# memsync nothing\n{line} > out.txt  # why\n```\n")

@@ -18,6 +18,7 @@ from memsync_client.reader import Reader, new_reader
 from memsync_client.sealing import derive
 from memsync_client.transactions import Call
 from memsync_client.vault import Vault
+from memsync_client.wallet import Wallet
 from tests.e2e.machines import PASSPHRASE, new_owner, new_vault
 from tests.e2e.scanning import in_folder, on_chain, scan, words_of
 from tests.nodes import Chain, running_chain, transact
@@ -91,9 +92,11 @@ def live(folder: Path, chain: Chain) -> Life:
     assert vault.record().epoch == 3
 
     note_holder(life, "owner's device", client.session.device)
+    wallet = client.session.wallet
+    assert isinstance(wallet, Wallet)
     life.secrets |= {
         "passphrase": PASSPHRASE.encode(),
-        "wallet key": bytes(client.session.wallet._account.key),
+        "wallet key": bytes(wallet._account.key),
         "vault name": VAULT.lower().encode(),
         **{f"name of {name}": name.lower().encode() for name in READERS},
     }

@@ -19,7 +19,7 @@ from memsync_client.errors import (
 )
 from memsync_client.heads import open_head
 from memsync_client.home import Home
-from memsync_client.packs import open_pack
+from memsync_client.packs import Entry, open_pack
 from memsync_client.reader import Reader, card_of, new_reader
 from memsync_client.vault import Vault
 from tests.e2e.machines import PASSPHRASE, grant, new_owner, new_vault, texts
@@ -130,6 +130,7 @@ def test_revoke__reader_that_does_not_ask_the_contract__is_refused_by_the_keys(
             open_pack(place, epoch, held.secret, newest)
     before = blobs.fetch_from_host(view.packs[0].hash, "pack")
     (entry,) = open_pack(place, held.epoch, held.secret, before)  # what it could open it still can: the honest sentence
+    assert isinstance(entry, Entry)
     assert entry.memory.content == "first"
 
 

@@ -1,0 +1,202 @@
+"""The recovery kit: making it, checking it, printing its sheet."""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import click
+from eth_utils import to_checksum_address
+
+from .. import keyfile, recovery
+from .. import kit as words
+from ..cards import Sheet
+from ..client import Client
+from ..errors import InvalidKit, InvalidRequest
+from ..keyfile import ask
+from ..keyring import Role
+from ..keys import HolderKey, PublicKey
+from ..sealing import SECRET_BYTES
+from .app import App, ask_secret, counted, gas_cost, lines_of, printing
+from .given import text_of
+
+KIT_FD = "--kit-passphrase-fd"
+shares_option = click.option(
+    "--shares-fd", type=int, metavar="N", help="Read two lists of words, one a line, from this file descriptor."
+)
+kit_passphrase_option = click.option(
+    KIT_FD, type=int, metavar="N", help="Read the kit file's passphrase from this file descriptor."
+)
+
+
+@dataclass(frozen=True)
+class NewKit:
+    """A kit just made: its public key, and how it is shown, once."""
+
+    public: PublicKey
+    data: dict[str, Any] = field(repr=False)
+    lines: list[str] = field(repr=False)
+
+
+def new_kit(app: App, path: Path | None, passphrase_fd: int | None) -> NewKit:
+    """Three lists of words, or a file. Nothing of the lists is kept; on a terminal they are shown before anything is
+    committed, so that no kit is in the keyrings that nobody has seen."""
+    if path:
+        passphrase = ask(lambda: ask_secret("Passphrase of the kit file", passphrase_fd, KIT_FD, confirm=True))
+        if not passphrase:
+            raise InvalidRequest("The passphrase is empty.", "Choose one that you can keep: nobody can reset it.")
+        public = keyfile.create(path, passphrase).xwing.public
+        where = str(path.absolute())
+        return NewKit(public, {"file": where}, [f"Recovery kit in {where}: keep it, and its passphrase, elsewhere."])
+    key = HolderKey(os.urandom(SECRET_BYTES))
+    shares = words.split(key)
+    lines = ["Recovery kit: any 2 of these 3 lists restore. Write each on paper, and keep them in different places."]
+    for number, share in enumerate(shares, 1):
+        lines += ["", f"List {number} of 3", *_numbered(share.split())]
+    data: dict[str, Any] = {"shares": list(shares)}
+    if app.json or not sys.stdin.isatty():
+        return NewKit(key.xwing.public, data, [*lines, ""])
+    for line in lines:
+        app.line(line)
+    app.line("")
+    click.confirm("Have you written them down?", abort=True, err=True)
+    return NewKit(key.xwing.public, data, [])
+
+
+def kit_at_hand(path: Path | None, shares_fd: int | None, passphrase_fd: int | None) -> HolderKey:
+    """The kit's key, from its file or from two lists of words: on a file descriptor, or typed. Raises InvalidKit,
+    WrongPassphrase, or what reading raises."""
+    if path:
+        return keyfile.unlock(path, ask(lambda: ask_secret("Passphrase of the kit file", passphrase_fd, KIT_FD)))
+    if shares_fd is not None:
+        return words.combine([line for line in lines_of(shares_fd, 8, "lists of words") if line.strip()])
+    if not sys.stdin.isatty():
+        raise InvalidRequest("Two lists of words are needed, and there is no terminal to ask on.", "Use --shares-fd N.")
+    shares: list[str] = []
+    while len(shares) < words.NEEDED:
+        try:
+            shares.append(words.checked(click.prompt(f"List {len(shares) + 1} of {words.NEEDED}", err=True)))
+        except InvalidKit as error:
+            click.echo(f"{error.cause} {error.next_step}", err=True)
+    return words.combine(shares)
+
+
+def sheet_given(text: str) -> Sheet:
+    """A sheet that was given as its text, in a file, or as -."""
+    return Sheet.parse(text_of(text, InvalidKit))
+
+
+def sheet_lines(client: Client) -> list[str]:
+    """The sheet for people: what to keep beside the kit. It is no secret."""
+    sheet = recovery.kit_sheet(client)
+    return [
+        "The sheet, to keep with each list. It is no secret, and fits into a QR code:",
+        f"  chain {sheet.chain_id}   registry {to_checksum_address(sheet.registry)}",
+        f"  wallet {to_checksum_address(sheet.owner)}",
+        f"  RPC node {sheet.rpc}   blobs {', '.join(sheet.base_uris) or 'none yet'}",
+        f"  {counted(len(sheet.anchors), 'vault', 'vaults')}, as of {sheet.made:%Y-%m-%d}",
+        str(sheet),
+    ]
+
+
+@click.group()
+def kit() -> None:
+    """Make and check the recovery kit: what brings everything back when every device is lost."""
+
+
+@kit.command("make")
+@click.option("--file", "path", type=click.Path(path_type=Path), help="A file under a passphrase, not word lists.")
+@click.option("--dry-run", is_flag=True, help="Say what would be done; write nothing.")
+@click.option("--yes", is_flag=True, help="Replace an older kit without asking.")
+@kit_passphrase_option
+@printing
+def kit_make(app: App, path: Path | None, dry_run: bool, yes: bool, kit_passphrase_fd: int | None) -> None:
+    """Make a recovery kit and add it to every vault. It takes the place of an older one, which is void from then on.
+
+    \b
+    memsync kit make
+    memsync kit make --file /media/usb/memsync-kit.key
+    """
+    client = app.client()
+    opened = client.opened()
+    vaults = [vault for vault, _ in opened]
+    old = [v.label for v, roster in opened if any(holder.role is Role.KIT for holder in roster.holders)]
+    replaces = f"The kit of {', '.join(old)} would be void from then on" if old else "There is no kit to replace"
+    if dry_run:
+        data = {"dry_run": True, "vaults": [vault.label for vault in vaults], "replaces": old}
+        data |= {"not_opened": sorted(client.shut)}
+        app.result(data, f"Would add a new kit to {counted(len(vaults), 'vault', 'vaults')}. {replaces}.")
+        return
+    client.session.unlock()
+    if old:
+        app.confirm(f"{replaces}. Go on?", yes)
+    made = new_kit(app, path, kit_passphrase_fd)
+    gas = 0
+
+    def count(vault: Any, receipts: list[Any]) -> None:
+        nonlocal gas
+        gas += sum(receipt.gas_used for receipt in receipts)
+        app.say(f"{vault.label}: the kit has its keys")
+
+    recovery.set_kit(client, made.public, count)
+    app.result(
+        made.data
+        | {"sheet": str(recovery.kit_sheet(client)), "vaults": [v.label for v in vaults], "gas": gas}
+        | {"not_opened": sorted(client.shut)},
+        *made.lines,
+        *sheet_lines(client),
+        f"In {counted(len(vaults), 'vault', 'vaults')}, and in those that you make here. {gas_cost(app, gas)}.",
+        *(["The kit before it is void from now on: destroy it."] if old else []),
+        "Next, with the paper in your hands: memsync kit check",
+    )
+
+
+@kit.command("check")
+@click.option("--file", "path", type=click.Path(path_type=Path), help="The kit's file, where it is one.")
+@shares_option
+@kit_passphrase_option
+@printing
+def kit_check(app: App, path: Path | None, shares_fd: int | None, kit_passphrase_fd: int | None) -> None:
+    """Say whether two lists of words (or the kit's file) open the present keyring of every vault. Changes nothing.
+
+    \b
+    memsync kit check
+    memsync kit check --shares-fd 3 3<lists.txt
+    """
+    client = app.client()
+    key = kit_at_hand(path, shares_fd, kit_passphrase_fd)
+    lines = recovery.check_kit(client, key)
+    note = client.home.kit()
+    if not lines and (note is None or note.key != key.xwing.public.raw.hex()):
+        raise InvalidKit("This is not the kit that this home has noted.", "It may be an older one: memsync kit make")
+    shut = [line.vault for line in lines if not line.opens]
+    if shut:
+        raise InvalidKit(
+            f"The lists belong together, and do not open {', '.join(shut)}: they are of an older kit, or another's.",
+            "Find the newest lists, or make a new kit: memsync kit make",
+        )
+    app.result(
+        [{"vault": line.vault, "opens": line.opens} for line in lines],
+        f"Good: this kit opens {counted(len(lines), 'vault', 'vaults')}"
+        + (f" ({', '.join(line.vault for line in lines)})." if lines else "; those that you make here will have it."),
+    )
+
+
+@kit.command("sheet")
+@printing
+def kit_sheet(app: App) -> None:
+    """Print the kit's sheet as of now: again after a new vault, since it lists the vaults. It is no secret.
+
+    \b
+    memsync kit sheet > sheet.txt
+    """
+    client = app.client()
+    app.result({"sheet": str(recovery.kit_sheet(client))}, *sheet_lines(client))
+
+
+def _numbered(share: list[str]) -> list[str]:
+    cells = [f"{place:>2} {word:<9}" for place, word in enumerate(share, 1)]
+    return ["  " + " ".join(cells[start : start + 6]).rstrip() for start in range(0, len(cells), 6)]

@@ -49,43 +49,47 @@ contract Signatures is AnyState {
         assert(wallet.approved(digest));
     }
 
-    /// @dev With the counters that never fall (`Steps`) a number that is spent stays spent.
+    /// @dev A call names the number that stands, and leaves a higher one. As none ever falls (`Steps`), and a closed
+    /// vault takes no call (`Power`), the same call is refused from then on.
     function check_a_signed_call_works_once() public {
         Call memory call = _anyCall();
         if (!call.isSigned) return;
         Vault memory before = _vault(call.vaultId);
         _assumeWellFormed(before);
-        bool wasSpent = _isSpent(call, before);
+        (uint256 named, uint256 current) = _number(call, before);
         machine.assume(_send(call));
-        assert(!wasSpent);
-        assert(_isSpent(call, _vault(call.vaultId)));
+        assert(named == current);
+        Vault memory later = _vault(call.vaultId);
+        if (later.owner == address(0)) return;
+        (, current) = _number(call, later);
+        assert(named < current);
     }
 
-    /// @dev Whether the number that the call names is one that has passed. A grant or an offer has the version at which
-    /// it was given, and 0 once it is gone.
-    function _isSpent(Call memory call, Vault memory vault) private view returns (bool) {
+    /// @dev The number that the call names, and the one that stands. Of a grant or an offer that is no version when it
+    /// is gone, and the version of the vault, which is a later one by then, when there is another.
+    function _number(Call memory call, Vault memory vault) private view returns (uint256 named, uint256 current) {
         bytes4 selector = call.selector;
-        if (selector == ISignedCalls.createFor.selector) return uint256(_argument(call, 1)) <= _vaultCount(call.actor);
-        if (vault.owner == address(0)) return true;
-        uint256 third = uint256(_argument(call, 2));
-        uint256 fourth = uint256(_argument(call, 3));
+        named = uint256(_argument(call, 2));
+        current = vault.version;
+        if (selector == ISignedCalls.createFor.selector) {
+            return (uint256(_argument(call, 1)), _vaultCount(call.actor) + 1);
+        }
         if (selector == ISignedCalls.revokeFor.selector) {
-            uint256 grant = _grant(call.vaultId, vault.tenure, address(uint160(third)));
-            machine.assume(_grantVersion(grant) <= vault.version); // as in `_assumeWellFormed`
-            return uint8(grant >> 40) == 0 || _grantVersion(grant) > fourth || vault.version < fourth;
+            uint256 grant = _grant(call.vaultId, vault.tenure, address(uint160(named)));
+            named = uint256(_argument(call, 3));
+            current = uint8(grant >> 40) == 0 ? type(uint256).max : _grantVersion(grant);
+        } else if (_is(call, ISignedCalls.cancelOfferFor.selector, ISignedCalls.acceptFor.selector)) {
+            current = uint160(vault.offer) == 0 ? type(uint256).max : _offerVersion(vault.offer);
+        } else if (selector == ISignedCalls.revokeAllFor.selector) {
+            current = vault.tenure;
+        } else if (selector == ISignedCalls.rotateFor.selector) {
+            current = vault.epoch;
+        } else if (_is(call, ISignedCalls.setRecoveryFor.selector, ISignedCalls.startRecoveryFor.selector)) {
+            named = uint256(_argument(call, 3));
+            current = _attempt(vault.recovery);
+        } else if (_is(call, ISignedCalls.vetoRecoveryFor.selector, ISignedCalls.finishRecoveryFor.selector)) {
+            current = _attempt(vault.recovery);
         }
-        if (selector == ISignedCalls.cancelOfferFor.selector || selector == ISignedCalls.acceptFor.selector) {
-            return address(uint160(vault.offer)) == address(0) || _offerVersion(vault.offer) > third;
-        }
-        if (selector == ISignedCalls.revokeAllFor.selector) return vault.tenure > third;
-        if (selector == ISignedCalls.rotateFor.selector) return vault.epoch > third;
-        if (selector == ISignedCalls.setRecoveryFor.selector || selector == ISignedCalls.startRecoveryFor.selector) {
-            return _attempt(vault.recovery) > fourth;
-        }
-        if (selector == ISignedCalls.vetoRecoveryFor.selector || selector == ISignedCalls.finishRecoveryFor.selector) {
-            return _attempt(vault.recovery) > third;
-        }
-        return vault.version > third;
     }
 
     function _domain() private view returns (bytes32) {

@@ -1,7 +1,7 @@
 """What a text is searched by: the stems of its words. Pure.
 
-A word is a run of letters and digits, without case and accents. English words are cut down to their stems (Porter, "An
-algorithm for suffix stripping", 1980). Where a script puts no space between words (Chinese, Japanese, Thai …), or hangs
+A word is a run of letters and digits, without case and accents. English words are cut down to their stems (Porter's
+second algorithm: snowballstem.org). Where a script puts no space between words (Chinese, Japanese, Thai …), or hangs
 particles on them (Korean), each sign counts, and each pair of signs that stand side by side.
 """
 
@@ -83,82 +83,12 @@ class Stems(dict[str, str]):
     """Stems of the words that were asked for, made once each. Words with other letters than English ones stay as they
     are."""
 
+    def __init__(self) -> None:
+        from snowballstemmer import stemmer  # all its languages at once: what recalls nothing need not wait
+
+        super().__init__()
+        self._stemmer = stemmer("english")
+
     def __missing__(self, word: str) -> str:
-        self[word] = stem = _stem(word) if word.isascii() and len(word) > 2 else word
+        self[word] = stem = self._stemmer.stemWord(word) if word.isascii() and len(word) > 2 else word
         return stem
-
-
-def _kinds(word: str) -> str:
-    """A v for each vowel and a c for each consonant; y after a consonant is a vowel."""
-    kinds = ""
-    for letter in word:
-        kinds += "v" if letter in "aeiou" or (letter == "y" and kinds.endswith("c")) else "c"
-    return kinds
-
-
-def _measure(word: str) -> int:
-    return _kinds(word).count("vc")
-
-
-def _is_short(word: str) -> bool:
-    """Whether it ends in consonant, vowel, consonant, the last of which is not w, x or y: *o in the paper."""
-    return _kinds(word).endswith("cvc") and word[-1] not in "wxy"
-
-
-def _is_doubled(word: str) -> bool:
-    return len(word) > 1 and word[-1] == word[-2] and _kinds(word[-1]) == "c"
-
-
-_STEP_2 = (
-    "ational:ate tional:tion enci:ence anci:ance izer:ize logi:log bli:ble alli:al entli:ent eli:e ousli:ous "
-    "ization:ize ation:ate ator:ate alism:al iveness:ive fulness:ful ousness:ous aliti:al iviti:ive biliti:ble"
-)
-_STEP_3 = "icate:ic ative: alize:al iciti:ic ical:ic ful: ness:"
-_STEP_4 = "al: ance: ence: er: ic: able: ible: ant: ement: ment: ent: sion:s tion:t ou: ism: ate: iti: ous: ive: ize:"
-
-
-def _rules(table: str) -> list[tuple[str, str]]:
-    pairs = [rule.split(":") for rule in table.split()]
-    return sorted(((ending, instead) for ending, instead in pairs), key=lambda rule: -len(rule[0]))
-
-
-_STEPS = ((_rules(_STEP_2), 0), (_rules(_STEP_3), 0), (_rules(_STEP_4), 1))
-
-
-def _stem(word: str) -> str:
-    if word.endswith(("sses", "ies")):
-        word = word[:-2]
-    elif word.endswith("s") and not word.endswith("ss"):
-        word = word[:-1]
-    if word.endswith("eed"):
-        if _measure(word[:-3]) > 0:
-            word = word[:-1]
-    else:
-        for ending in ("ed", "ing"):
-            if word.endswith(ending) and "v" in _kinds(word[: -len(ending)]):
-                word = _mended(word[: -len(ending)])
-                break
-    if word.endswith("y") and "v" in _kinds(word[:-1]):
-        word = word[:-1] + "i"
-    for rules, least in _STEPS:
-        for ending, instead in rules:
-            if word.endswith(ending):
-                if _measure(word[: -len(ending)] + instead * (least > 0)) > least:
-                    word = word[: -len(ending)] + instead
-                break
-    if word.endswith("e"):
-        measure = _measure(word[:-1])
-        if measure > 1 or (measure == 1 and not _is_short(word[:-1])):
-            word = word[:-1]
-    if word.endswith("ll") and _measure(word) > 1:
-        word = word[:-1]
-    return word
-
-
-def _mended(word: str) -> str:
-    """What was left when -ed or -ing went: hop(p)ing, hop(e)d."""
-    if word.endswith(("at", "bl", "iz")):
-        return word + "e"
-    if _is_doubled(word) and word[-1] not in "lsz":
-        return word[:-1]
-    return word + "e" if _measure(word) == 1 and _is_short(word) else word

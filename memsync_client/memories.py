@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from . import canonical
-from .errors import InvalidMemory, Tampered
+from .errors import InvalidMemory, Tampered, UnknownMemory
 
 MAX_CONTENT_BYTES = 65_536
 MAX_FIELD_BYTES = 256
@@ -186,3 +186,12 @@ def tips(revisions: Iterable[Memory]) -> dict[bytes, list[Memory]]:
         memory_id: [m for m in known.values() if m.revision not in superseded[memory_id]] or list(known.values())[-1:]
         for memory_id, known in by_id.items()
     }
+
+
+def meant(tips: Mapping[bytes, object], memory_id: str) -> bytes:
+    """The id that begins with ``memory_id`` (hex). Raises UnknownMemory if there is none, or more than one."""
+    found = [key for key in tips if key.hex().startswith(memory_id.lower())]
+    if len(found) != 1 or not memory_id:
+        what = "No memory has" if not found else "More than one memory has"
+        raise UnknownMemory(f"{what} an id that begins with {memory_id!r}.", "`memsync list` shows the ids.")
+    return found[0]

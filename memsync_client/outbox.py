@@ -54,6 +54,10 @@ class Outbox:
         """How many memories wait. Needs no key."""
         return sum(int(match[2]) for match in self._names())
 
+    def names(self) -> tuple[str, ...]:
+        """The names of all entries, oldest first: they change with whatever waits."""
+        return tuple(sorted(match[0] for match in self._names()))
+
     def read(self, device: HolderKey) -> list[Waiting]:
         """All entries, oldest first. Raises HomeDamaged naming a file that does not open."""
         return [self._open(self._folder / match[0], device) for match in sorted(self._names(), key=lambda m: m[0])]

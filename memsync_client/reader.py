@@ -13,11 +13,12 @@ from . import keyfile, memories, passphrases
 from .cards import Card, Invitation, check_name
 from .errors import AccessEnded, InvalidRequest, NotInitialised, UnknownReader
 from .files import make_dir
+from .following import Following
 from .home import Home, Joined, SealedFile, read_joined, read_seen, write_joined, write_seen
 from .keyfile import Passphrase, ask
 from .keys import Anchor, HolderKey, self_test
 from .memories import Memory
-from .reading import Progress, View, open_view, read_entries
+from .reading import Fetch, Progress, View, open_view, read_entries
 from .records import VaultRecord
 from .sealing import HoldsSecret, Place
 from .search import EVERYTHING, Filter, Hit, Index
@@ -144,6 +145,14 @@ class Reader(HoldsSecret):
     def recall(self, query: str, limit: int = 10, only: Filter = EVERYTHING) -> list[Hit]:
         """The memories that answer a query best."""
         return Index(self.memories()).recall(query, limit, only)
+
+    def following(self) -> Following:
+        """The vault to be looked at again and again, as long as this reader may read it."""
+
+        def opened(record: VaultRecord) -> tuple[View, Fetch]:
+            return self._view(record), self._blobs(record).fetch
+
+        return Following(self._record, opened)
 
     def verify(self, progress: Progress | None = None) -> Report:
         """The same verification as the owner's, for what this reader may open."""

@@ -28,6 +28,7 @@ _HOW_TO_GO_ON = (
 )
 _T = TypeVar("_T")
 Progress = Callable[[int, int], None]  # (done, of how many)
+Kept = dict[PackRef, list[Item]]  # packs that were opened before, and what they hold
 
 
 @dataclass(frozen=True)
@@ -166,17 +167,28 @@ def _opened(
     return items
 
 
-def read_items(view: View, fetch: Fetch, progress: Progress | None = None) -> list[Item]:
+def read_items(view: View, fetch: Fetch, progress: Progress | None = None, kept: Kept | None = None) -> list[Item]:
     """All that the packs of a view hold, in log order, compared with the memory log where this holder can open all of
-    it."""
+    it.
+
+    What is in ``kept`` and opens to this keyring is neither fetched nor opened again; afterwards it has the packs of
+    this view, and no others.
+    """
     items: list[Item] = []
+    opened: Kept = {}
     whole = view.head.base is None or view.base is not None
     for done, ref in enumerate(view.packs):
-        batch = open_pack_of(view.place, view.keyring, ref, fetch)
+        known = kept.get(ref) if kept and view.keyring.keys_of(ref.epoch) else None
+        batch = known or open_pack_of(view.place, view.keyring, ref, fetch)
         whole = whole and batch is not None
         items += batch or []
+        if batch is not None:
+            opened[ref] = batch
         if progress:
             progress(done + 1, len(view.packs))
+    if kept is not None:
+        kept.clear()
+        kept.update(opened)
     if whole:
         check_log(view, Frontier().extended(item.commitment(view.place) for item in items))
     return items
@@ -191,9 +203,9 @@ def check_log(view: View, log: Frontier) -> None:
         )
 
 
-def read_entries(view: View, fetch: Fetch, progress: Progress | None = None) -> list[Entry]:
-    """The entries that still have a memory, in log order; checked as ``read_items`` does."""
-    return [item for item in read_items(view, fetch, progress) if isinstance(item, Entry)]
+def read_entries(view: View, fetch: Fetch, progress: Progress | None = None, kept: Kept | None = None) -> list[Entry]:
+    """The entries that still have a memory, in log order; read and checked as ``read_items`` does."""
+    return [item for item in read_items(view, fetch, progress, kept) if isinstance(item, Entry)]
 
 
 def read_forgotten(view: View, fetch: Fetch) -> frozenset[bytes]:

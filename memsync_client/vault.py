@@ -4,7 +4,7 @@ it."""
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -17,8 +17,8 @@ from .errors import (
     MemSyncError,
     Rollback,
     Tampered,
-    UnknownMemory,
 )
+from .following import Following
 from .home import read_seen, write_seen
 from .import_ids import identified, imported_id
 from .interchange import Draft
@@ -27,7 +27,8 @@ from .keyring import EpochKeys, Roster, open_keyring
 from .memories import Memory
 from .outbox import Waiting
 from .packs import Entry, entries, open_pack
-from .reading import Progress, View, open_view, read_entries, read_forgotten
+from .reading import Fetch, Progress, View, open_view, read_entries, read_forgotten
+from .records import VaultRecord
 from .rekeying import with_key
 from .roster import roster_of
 from .sealing import Place
@@ -80,7 +81,7 @@ class Vault(KeptVault):
         """A new revision of the memory whose id begins with ``memory_id`` (hex). It settles a conflict, if there is
         one."""
         tips = self.tips()
-        found = tips[_meant(tips, memory_id)]
+        found = tips[memories.meant(tips, memory_id)]
         if len(found) == 1 and found[0].content == content:
             raise InvalidRequest("The memory says just that already.", "Nothing was changed.")
         memory = found[-1].edited(content, [tip.revision for tip in found])
@@ -122,6 +123,17 @@ class Vault(KeptVault):
     def recall(self, query: str, limit: int = 10, only: Filter = EVERYTHING) -> list[Hit]:
         """The memories that answer a query best, by keywords. The index lives in RAM only."""
         return Index(self.memories()).recall(query, limit, only)
+
+    def following(self) -> Following:
+        """This vault to be looked at again and again, with what waits here. Nothing of it can commit."""
+
+        def opened(record: VaultRecord) -> tuple[View, Fetch]:
+            return self._view(record), self._blobs(record).fetch
+
+        def waiting(view: View, committed: list[Entry]) -> list[Memory]:
+            return self._sorted(view, self._outbox.read(self._session.device), committed).fresh
+
+        return Following(self.record, opened, waits=self._outbox.names, waiting=waiting)
 
     # Sync -------------------------------------------------------------------------------------------------------------
 
@@ -249,7 +261,7 @@ class Vault(KeptVault):
         source, of a conversation, or both; or all. Raises UnknownMemory for an id that names none, or several."""
         tips = self.tips()
         if ids:
-            found = [_meant(tips, memory_id) for memory_id in ids]
+            found = [memories.meant(tips, memory_id) for memory_id in ids]
             return [memory for memory_id in dict.fromkeys(found) for memory in tips[memory_id]]
         if not (everything or source is not None or conversation is not None):
             raise InvalidRequest("Nothing was named to forget.", "Name ids, a source, a conversation, or all.")
@@ -312,15 +324,6 @@ class Vault(KeptVault):
         record = self.record()
         host = self._blobs(record).fetch_from_host
         return verify(self._session.registry, record, self._view(record, host), host, progress)
-
-
-def _meant(tips: Mapping[bytes, object], memory_id: str) -> bytes:
-    """The id that begins with ``memory_id`` (hex). Raises UnknownMemory if there is none, or more than one."""
-    found = [key for key in tips if key.hex().startswith(memory_id.lower())]
-    if len(found) != 1 or not memory_id:
-        what = "No memory has" if not found else "More than one memory has"
-        raise UnknownMemory(f"{what} an id that begins with {memory_id!r}.", "`memsync list` shows the ids.")
-    return found[0]
 
 
 def _is_of(memory: Memory, source: str | None, conversation: str | None) -> bool:

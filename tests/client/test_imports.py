@@ -39,7 +39,7 @@ LAYERS = (
     },
     {"kit", "forgotten", "roster", "storage", "interchange.jsonl", "interchange.taking"},
     {"reading", *(f"interchange.{name}" for name in ("chatgpt", "claude", "mem0", "pam", "paste", "server_memory"))},
-    {"import_files", "interchange.omi", "interchange.markdown"},
+    {"import_files", "interchange.omi", "interchange.markdown", "following"},
     {"interchange.formats"},
     {"home", "storage.blobs"},
     {"wallet", "refusals", "rpc"},
@@ -58,10 +58,12 @@ LAYERS = (
     {"devices"},
     {"recovery"},
     {"__init__"},
+    {"mcp_server", "mcp_server.answers"},
+    {"mcp_server.tools", "mcp_server.serving"},
     {"cli.app", "cli.given"},
     {"cli.status"},
     {"cli.owner", "cli.passphrase", "cli.reader", "cli.kit"},
-    {"cli.keeping", "cli.device", "cli.setup", "cli.exchange"},
+    {"cli.keeping", "cli.device", "cli.setup", "cli.exchange", "cli.mcp"},
     {"cli"},
 )
 RANK = {module: rank for rank, layer in enumerate(LAYERS) for module in layer}

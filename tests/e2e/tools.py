@@ -1,0 +1,85 @@
+"""Programs with a model, as far as a test can have them: clients of the MCP SDK that start `memsync mcp` themselves."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import anyio
+from mcp import Client, StdioServerParameters
+from mcp_types import CallToolResult, TextContent
+
+from tests.e2e.machines import MEMSYNC, PASSPHRASE, SECONDS
+
+_T = TypeVar("_T")
+Mode = Literal["auto", "legacy"]
+
+# A client can pass on no file descriptor, so a shell opens it. The passphrase is in no argument and no environment.
+_OPENING = 'exec "$0" "$@" 3<"$PASSPHRASE_FILE"'
+
+
+def started_by_a_client(home: Path, *words: str, passphrase: str | None = PASSPHRASE) -> StdioServerParameters:
+    """How a client starts `memsync mcp` on ``home``; None: without a passphrase."""
+    command = [str(MEMSYNC), "--home", str(home)]
+    if passphrase is None:
+        return StdioServerParameters(command=command[0], args=[*command[1:], "mcp", *words])
+    file = home.with_name(f"{home.name}.passphrase")
+    file.write_text(passphrase)
+    command += ["--passphrase-fd", "3", "mcp", *words]
+    return StdioServerParameters(command="/bin/sh", args=["-c", _OPENING, *command], env={"PASSPHRASE_FILE": str(file)})
+
+
+def connected(server: Any, mode: Mode = "auto") -> Client:
+    """A client of that server, in one of the two eras of the protocol: 2026-07-28, or 2025-11-25 before it."""
+    return Client(server, mode=mode, read_timeout_seconds=SECONDS)
+
+
+def run(body: Callable[..., Awaitable[_T]], *arguments: Any) -> _T:
+    """Runs a coroutine to its end, in bounded time."""
+
+    async def bounded() -> _T:
+        with anyio.fail_after(2 * SECONDS):
+            return await body(*arguments)
+
+    try:
+        return anyio.run(bounded)
+    except BaseExceptionGroup as group:  # what a client's task groups make of a failed assertion
+        error: BaseException = group
+        while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+            error = error.exceptions[0]
+        raise error from None
+
+
+async def answer(client: Client, tool: str, **arguments: Any) -> Any:
+    """The structured answer of a tool that must succeed; its text says the same in JSON."""
+    done = await client.call_tool(tool, arguments)
+    assert not done.is_error, said(done)
+    assert json.loads(said(done)) == done.structured_content
+    return done.structured_content
+
+
+async def refused(client: Client, tool: str, **arguments: Any) -> str:
+    """What a tool says that must refuse."""
+    done = await client.call_tool(tool, arguments)
+    assert done.is_error, said(done)
+    return said(done)
+
+
+async def aside(call: Callable[..., _T], *arguments: Any, **named: Any) -> _T:
+    """Something that takes its time, done beside the clients."""
+    return await anyio.to_thread.run_sync(partial(call, *arguments, **named))
+
+
+def said(done: CallToolResult) -> str:
+    """The one text of an answer."""
+    (content,) = done.content
+    assert isinstance(content, TextContent)
+    return content.text
+
+
+async def texts_found(client: Client, query: str) -> list[str]:
+    """What a search finds."""
+    return [memory["text"] for memory in (await answer(client, "memory_search", query=query))["memories"]]

@@ -12,7 +12,7 @@ PYTEST := pytest -p no:ape_test
 COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-header --no-annotate $(UPGRADE)
 
-.PHONY: help setup setup-proofs demo test lint types abi test-contracts test-client test-e2e fuzz bench bench-gas bench-recall coverage prove slither mutants lock clean
+.PHONY: help setup setup-proofs demo test lint types abi test-contracts test-client test-e2e fuzz chaos bench bench-gas bench-recall coverage prove slither mutants lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-15s %s\n", $$1, $$2 }' Makefile
@@ -56,6 +56,9 @@ test-e2e: setup ## the client and the contracts together, from end to end
 
 fuzz: setup ## 2,000 inputs for each decoder (INPUTS=20000: so many), in some minutes
 	@FUZZ_INPUTS=$(or $(INPUTS),2000) $(PYTEST) tests/client/test_fuzz.py tests/client/test_fuzz_independent.py
+
+chaos: setup ## processes killed at 200 random points of all that writes, beside a plain model (ROUNDS=50 SEED=7), in some minutes
+	@python -m tests.chaos $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(SEED),--seed $(SEED))
 
 bench: setup ## speed and size
 	@python scripts/bench_crypto.py

@@ -5,19 +5,14 @@ Afterwards the same is done again, and all is as a model says.
 
 from __future__ import annotations
 
-import os
 import random
-import signal
-import sys
 import time
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
 from itertools import count
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -28,6 +23,7 @@ from memsync_client.home import Home
 from memsync_client.reader import Reader, new_reader
 from memsync_client.vault import Vault
 from tests.e2e.machines import PASSPHRASE, again, new_owner, new_vault, texts
+from tests.killing import killed, killed_at
 from tests.nodes import Chain
 
 SEED = 20261121
@@ -63,56 +59,6 @@ class World:
 
     def revoke(self, name: str) -> None:
         self.vault().revoke(name)
-
-
-def killed(act: Callable[[], object], after: float) -> bool:
-    """Run ``act`` in a process of its own and kill that after so many seconds; whether it was still at work."""
-    child = os.fork()
-    if child == 0:
-        try:
-            act()
-        finally:
-            os._exit(0)
-    time.sleep(after)
-    os.kill(child, signal.SIGKILL)
-    _, status = os.waitpid(child, 0)
-    return os.WIFSIGNALED(status)
-
-
-class Killer:
-    """An audit hook (PEP 578) that kills its process just before its ``point``th effect that outlasts it.
-
-    Effects are files put in place or removed, and transactions sent; the look for a receipt counts too, as the moment
-    after one was sent.
-    """
-
-    def __init__(self, point: int) -> None:
-        self._left = point
-
-    def __call__(self, event: str, arguments: tuple[Any, ...]) -> None:
-        effect = event in ("os.rename", "os.remove")
-        if event == "http.client.send":
-            data = bytes(arguments[1])
-            effect = b"eth_sendRawTransaction" in data or b"eth_getTransactionReceipt" in data
-        self._left -= effect
-        if effect and not self._left:
-            os.kill(os.getpid(), signal.SIGKILL)
-
-
-def killed_at(act: Callable[[], object], point: int) -> bool:
-    """Run ``act`` in a process that is killed before its ``point``th effect; False if it ended with fewer."""
-    child = os.fork()
-    if child == 0:
-        code = 1
-        try:
-            sys.addaudithook(Killer(point))
-            act()
-            code = 0
-        finally:
-            os._exit(code)
-    _, status = os.waitpid(child, 0)
-    assert status in (0, signal.SIGKILL)
-    return status == signal.SIGKILL
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from memsync_client.keeping import Level
 from memsync_client.reader import Reader
 from memsync_client.vault import Vault
 from tests.e2e.machines import PASSPHRASE, grant, new_owner, new_vault, texts
-from tests.e2e.test_crash import killed_at
+from tests.killing import killed_at
 from tests.nodes import Chain
 
 

@@ -15,7 +15,7 @@ from memsync_client.home import Home
 from memsync_client.keys import HolderKey
 from memsync_client.recovery import check_kit, kit_sheet, renew, restore_with_kit, set_kit
 from tests.e2e.machines import PASSPHRASE, new_owner, new_vault, texts
-from tests.e2e.test_crash import killed_at
+from tests.killing import killed_at
 from tests.nodes import Chain
 
 

@@ -1,0 +1,7 @@
+"""`make chaos`."""
+
+from __future__ import annotations
+
+from tests.chaos.rounds import command
+
+command()

@@ -11,16 +11,17 @@ contract KeyRegistry is IKeyRegistry {
     mapping(address account => Key) private _keys;
 
     /// @inheritdoc IKeyRegistry
-    function register(bytes calldata publicKey, uint40 expiresAt) external returns (bytes32 keyId) {
+    function register(bytes calldata publicKey, uint256 expiresAt) external returns (bytes32 keyId) {
         if (publicKey.length != KEY_LENGTH) revert WrongKeyLength(publicKey.length, KEY_LENGTH);
         if (expiresAt <= block.timestamp) revert ExpiryNotInFuture(expiresAt, block.timestamp);
+        if (expiresAt > type(uint40).max) revert ExpiryTooLate(expiresAt, type(uint40).max);
         keyId = sha256(publicKey);
         Key storage held = _keys[msg.sender];
         if (keyId == held.keyId && expiresAt == held.expiresAt) revert KeyUnchanged(msg.sender, keyId);
 
         // Safety: no chain has 2^64 blocks.
-        _keys[msg.sender] = Key({keyId: keyId, blockNumber: uint64(block.number), expiresAt: expiresAt});
-        emit Registered(msg.sender, keyId, expiresAt, publicKey);
+        _keys[msg.sender] = Key({keyId: keyId, blockNumber: uint64(block.number), expiresAt: uint40(expiresAt)});
+        emit Registered(msg.sender, keyId, uint40(expiresAt), publicKey);
     }
 
     /// @inheritdoc IKeyRegistry

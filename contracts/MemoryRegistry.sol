@@ -39,7 +39,7 @@ contract MemoryRegistry is SignedCalls, Multicall {
         uint32 expectedVersion,
         address grantee,
         uint8 rights,
-        uint40 expiresAt,
+        uint256 expiresAt,
         bytes20 keyId,
         bytes32 keyringHash
     ) external {
@@ -67,7 +67,7 @@ contract MemoryRegistry is SignedCalls, Multicall {
     }
 
     /// @inheritdoc IMemoryRegistry
-    function offer(bytes32 vaultId, uint32 expectedVersion, address newOwner, uint40 expiresAt) external {
+    function offer(bytes32 vaultId, uint32 expectedVersion, address newOwner, uint256 expiresAt) external {
         _offer(msg.sender, vaultId, expectedVersion, newOwner, expiresAt);
     }
 

@@ -25,7 +25,7 @@ abstract contract SignedCalls is ISignedCalls, Vaults {
     );
     bytes32 private constant GRANT_TYPEHASH = keccak256(
         "Grant(address account,bytes32 vaultId,uint32 expectedVersion,address grantee,uint8 rights,"
-        "uint40 expiresAt,bytes20 keyId,bytes32 keyringHash,uint256 deadline)"
+        "uint256 expiresAt,bytes20 keyId,bytes32 keyringHash,uint256 deadline)"
     );
     bytes32 private constant REVOKE_TYPEHASH = keccak256(
         "Revoke(address account,bytes32 vaultId,address grantee,uint32 grantVersion,uint256 deadline)"
@@ -40,7 +40,7 @@ abstract contract SignedCalls is ISignedCalls, Vaults {
         "SetBaseURI(address account,bytes32 vaultId,uint32 expectedVersion,string baseURI,uint256 deadline)"
     );
     bytes32 private constant OFFER_TYPEHASH = keccak256(
-        "Offer(address account,bytes32 vaultId,uint32 expectedVersion,address newOwner,uint40 expiresAt,"
+        "Offer(address account,bytes32 vaultId,uint32 expectedVersion,address newOwner,uint256 expiresAt,"
         "uint256 deadline)"
     );
     bytes32 private constant CANCEL_OFFER_TYPEHASH = keccak256(
@@ -137,7 +137,7 @@ abstract contract SignedCalls is ISignedCalls, Vaults {
         uint32 expectedVersion,
         address grantee,
         uint8 rights,
-        uint40 expiresAt,
+        uint256 expiresAt,
         bytes20 keyId,
         bytes32 keyringHash,
         uint256 deadline,
@@ -250,7 +250,7 @@ abstract contract SignedCalls is ISignedCalls, Vaults {
         bytes32 vaultId,
         uint32 expectedVersion,
         address newOwner,
-        uint40 expiresAt,
+        uint256 expiresAt,
         uint256 deadline,
         bytes calldata signature
     ) external {

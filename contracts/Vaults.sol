@@ -110,7 +110,7 @@ abstract contract Vaults is IMemoryRegistry {
         uint32 expectedVersion,
         address grantee,
         uint8 rights,
-        uint40 expiresAt,
+        uint256 expiresAt,
         bytes20 keyId,
         bytes32 keyringHash
     ) internal {
@@ -123,24 +123,24 @@ abstract contract Vaults is IMemoryRegistry {
         if (grantee == head.owner()) revert GranteeIsOwner(vaultId, grantee);
         if (rights == 0) revert NoRights();
         if (keyId == 0) revert ZeroKeyId();
-        if (expiresAt <= block.timestamp) revert ExpiryNotInFuture(expiresAt, block.timestamp);
+        uint40 ends = _checkExpiry(expiresAt);
         mapping(address grantee => Grant) storage grants = _grants[vaultId][head.tenure()];
         Grant storage held = grants[grantee];
         if (block.timestamp < held.expiresAt) {
             bool keepsRights = rights & held.rights == held.rights;
-            if (!keepsRights || expiresAt < held.expiresAt || keyId != held.keyId) {
+            if (!keepsRights || ends < held.expiresAt || keyId != held.keyId) {
                 revert GrantLowered(vaultId, grantee);
             }
-            if (rights == held.rights && expiresAt == held.expiresAt) revert GrantUnchanged(vaultId, grantee);
+            if (rights == held.rights && ends == held.expiresAt) revert GrantUnchanged(vaultId, grantee);
         }
         bool keepsKeyring = keyringHash == 0;
         if (!keepsKeyring && keyringHash == vault.keyringHash) revert KeyringUnchanged(vaultId, keyringHash);
 
         head = head.afterWrite();
         vault.head = head;
-        grants[grantee] = Grant({expiresAt: expiresAt, rights: rights, version: head.version(), keyId: keyId});
+        grants[grantee] = Grant({expiresAt: ends, rights: rights, version: head.version(), keyId: keyId});
         if (!keepsKeyring) vault.keyringHash = keyringHash;
-        emit Granted(vaultId, account, grantee, rights, expiresAt, keyId, head.version(), keyringHash);
+        emit Granted(vaultId, account, grantee, rights, ends, keyId, head.version(), keyringHash);
     }
 
     function _revoke(address account, bytes32 vaultId, address grantee) internal {
@@ -190,7 +190,7 @@ abstract contract Vaults is IMemoryRegistry {
         emit BaseURISet(vaultId, account, head.version(), baseURI);
     }
 
-    function _offer(address account, bytes32 vaultId, uint32 expectedVersion, address newOwner, uint40 expiresAt)
+    function _offer(address account, bytes32 vaultId, uint32 expectedVersion, address newOwner, uint256 expiresAt)
         internal
     {
         Vault storage vault = _vaults[vaultId];
@@ -198,14 +198,14 @@ abstract contract Vaults is IMemoryRegistry {
         _checkOwner(vaultId, head, account);
         _checkVersion(vaultId, expectedVersion, head.version());
         _checkNewOwner(vaultId, head, newOwner);
-        if (expiresAt <= block.timestamp) revert ExpiryNotInFuture(expiresAt, block.timestamp);
+        uint40 ends = _checkExpiry(expiresAt);
         Offer storage held = _offers[vaultId];
-        if (newOwner == held.newOwner && expiresAt == held.expiresAt) revert OfferUnchanged(vaultId);
+        if (newOwner == held.newOwner && ends == held.expiresAt) revert OfferUnchanged(vaultId);
 
         head = head.afterWrite();
         vault.head = head;
-        _offers[vaultId] = Offer({newOwner: newOwner, expiresAt: expiresAt, version: head.version()});
-        emit Offered(vaultId, account, newOwner, expiresAt, head.version());
+        _offers[vaultId] = Offer({newOwner: newOwner, expiresAt: ends, version: head.version()});
+        emit Offered(vaultId, account, newOwner, ends, head.version());
     }
 
     function _cancelOffer(address account, bytes32 vaultId) internal {
@@ -376,6 +376,13 @@ abstract contract Vaults is IMemoryRegistry {
 
     function _checkTenure(bytes32 vaultId, Head head) private pure {
         if (head.tenure() == type(uint16).max) revert LastTenure(vaultId);
+    }
+
+    /// The time, of which 40 bits are stored.
+    function _checkExpiry(uint256 expiresAt) private view returns (uint40) {
+        if (expiresAt <= block.timestamp) revert ExpiryNotInFuture(expiresAt, block.timestamp);
+        if (expiresAt > type(uint40).max) revert ExpiryTooLate(expiresAt, type(uint40).max);
+        return uint40(expiresAt);
     }
 
     function _checkLength(string calldata baseURI) private pure {

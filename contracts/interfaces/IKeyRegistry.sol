@@ -26,16 +26,18 @@ interface IKeyRegistry {
     event Withdrawn(address indexed actor, bytes32 indexed keyId);
 
     error WrongKeyLength(uint256 length, uint256 expected);
-    error ExpiryNotInFuture(uint40 expiresAt, uint256 currentTime);
+    error ExpiryNotInFuture(uint256 expiresAt, uint256 currentTime);
+    /// @notice The expiry is beyond what is stored of one, 40 bits.
+    error ExpiryTooLate(uint256 expiresAt, uint256 latest);
     error KeyUnchanged(address account, bytes32 keyId);
     error NoKey(address account);
 
     /// @notice Registers the caller's key, in place of an earlier one, or with another expiry.
-    /// @dev Checked in this order: `WrongKeyLength`, `ExpiryNotInFuture`, `KeyUnchanged`.
+    /// @dev Checked in this order: `WrongKeyLength`, `ExpiryNotInFuture`, `ExpiryTooLate`, `KeyUnchanged`.
     /// @param publicKey 1,216 bytes: the ML-KEM-768 encapsulation key and the X25519 public key; not looked into.
     /// @param expiresAt Unix time in seconds, after the block's.
     /// @return keyId SHA-256 of the public key.
-    function register(bytes calldata publicKey, uint40 expiresAt) external returns (bytes32 keyId);
+    function register(bytes calldata publicKey, uint256 expiresAt) external returns (bytes32 keyId);
 
     /// @notice Takes back the caller's key, living or expired. Reverts with `NoKey`.
     function withdraw() external;

@@ -213,7 +213,9 @@ interface IMemoryRegistry {
     error GranteeIsOwner(bytes32 vaultId, address grantee);
     error NoRights();
     error ZeroKeyId();
-    error ExpiryNotInFuture(uint40 expiresAt, uint256 currentTime);
+    error ExpiryNotInFuture(uint256 expiresAt, uint256 currentTime);
+    /// @notice The expiry is beyond what is stored of one, 40 bits.
+    error ExpiryTooLate(uint256 expiresAt, uint256 latest);
     /// @notice A living grant was given fewer rights, an earlier expiry or another key: revoke it instead.
     error GrantLowered(bytes32 vaultId, address grantee);
     error GrantUnchanged(bytes32 vaultId, address grantee);
@@ -284,7 +286,7 @@ interface IMemoryRegistry {
     /// @dev A living grant can only be raised: all its rights and perhaps more, its expiry or later, its key. An
     /// expired one may be replaced by any. The head stays; a keyring that the reader can open may come with the grant.
     /// Checked in this order: `UnknownVault`, `VaultClosed`, `NotOwner`, `WrongVersion`, `VaultLocked`, `ZeroGrantee`,
-    /// `GranteeIsOwner`, `NoRights`, `ZeroKeyId`, `ExpiryNotInFuture`, `GrantLowered`, `GrantUnchanged`,
+    /// `GranteeIsOwner`, `NoRights`, `ZeroKeyId`, `ExpiryNotInFuture`, `ExpiryTooLate`, `GrantLowered`, `GrantUnchanged`,
     /// `KeyringUnchanged`.
     /// Warning: *write* lets the grantee replace the head, and *keys* the keyring, with rubbish too.
     /// @param expectedVersion The vault's current version.
@@ -298,7 +300,7 @@ interface IMemoryRegistry {
         uint32 expectedVersion,
         address grantee,
         uint8 rights,
-        uint40 expiresAt,
+        uint256 expiresAt,
         bytes20 keyId,
         bytes32 keyringHash
     ) external;
@@ -329,11 +331,11 @@ interface IMemoryRegistry {
     /// @notice Offers the vault to a new owner until a time, in place of an earlier offer. Owner only.
     /// @dev In the last tenure nothing can come of it.
     /// Checked in this order: `UnknownVault`, `VaultClosed`, `NotOwner`, `WrongVersion`, `ZeroNewOwner`,
-    /// `NewOwnerIsOwner`, `ExpiryNotInFuture`, `OfferUnchanged`.
+    /// `NewOwnerIsOwner`, `ExpiryNotInFuture`, `ExpiryTooLate`, `OfferUnchanged`.
     /// @param expectedVersion The vault's current version.
     /// @param newOwner The account that may accept; neither zero nor the owner.
     /// @param expiresAt Unix time in seconds, after the block's.
-    function offer(bytes32 vaultId, uint32 expectedVersion, address newOwner, uint40 expiresAt) external;
+    function offer(bytes32 vaultId, uint32 expectedVersion, address newOwner, uint256 expiresAt) external;
 
     /// @notice Withdraws the offer, living or expired. Owner only.
     /// @dev Names no version, so that nobody can get in its way but by accepting.

@@ -65,7 +65,7 @@ interface ISignedCalls {
         uint32 expectedVersion,
         address grantee,
         uint8 rights,
-        uint40 expiresAt,
+        uint256 expiresAt,
         bytes20 keyId,
         bytes32 keyringHash,
         uint256 deadline,
@@ -112,7 +112,7 @@ interface ISignedCalls {
         bytes32 vaultId,
         uint32 expectedVersion,
         address newOwner,
-        uint40 expiresAt,
+        uint256 expiresAt,
         uint256 deadline,
         bytes calldata signature
     ) external;

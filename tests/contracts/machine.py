@@ -16,6 +16,7 @@ from hypothesis.strategies import booleans, integers, sampled_from
 from .helpers import assert_event, key_id, refused, word
 from .model import (
     KEYS,
+    LATEST,
     METHODS,
     NONE,
     READ,
@@ -66,7 +67,7 @@ faults_of_commit = sampled_from(
     [*NO_FAULT, "stranger", "version", "epoch before", "epoch after", "no content", "content", "no keyring", "keyring"]
 )
 faults_of_grant = sampled_from(
-    [*NO_FAULT, "stranger", "version", "zero", "owner", "no rights", "no key", "key", "expired", "keyring"]
+    [*NO_FAULT, "stranger", "version", "zero", "owner", "no rights", "no key", "key", "expired", "too late", "keyring"]
 )
 faults_of_revoke = sampled_from([*NO_FAULT, "stranger", "no grant"])
 faults_of_set_base_uri = sampled_from([*NO_FAULT, "stranger", "version", "long URI", "URI"])
@@ -275,7 +276,7 @@ class RegistryMachine(RuleBasedStateMachine):
         known = self.known(vault)
         actor = STRANGER if fault == "stranger" else self.owner(vault)
         rights = 0 if fault == "no rights" else rights
-        expires_at = self.now + 1 if fault == "expired" else expires_at
+        expires_at = {"expired": self.now + 1, "too late": LATEST + 1}.get(fault, expires_at)
         key = {"no key": bytes(20), "key": key_id("key 2")}.get(fault, key_id("key 1"))
         keyring = {"keyring": known.keyring_hash}.get(fault, self.fresh("keyring") if rights & READ else NONE)
         version = known.version + (fault == "version")

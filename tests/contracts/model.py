@@ -16,6 +16,7 @@ from .signing import BOUND, direct
 READ, WRITE, KEYS = 1, 2, 4
 NONE = bytes(32)
 ZERO_ADDRESS = "0x0000000000000000000000000000000000000000"
+LATEST = 2**40 - 1  # an expiry
 RECOVERY_DELAY, RECOVERY_WINDOW = 21 * 86_400, 30 * 86_400
 
 # How the model calls what the contract calls so.
@@ -252,8 +253,7 @@ class RegistryModel:
             raise Refused("NoRights")
         if key_id == bytes(20):
             raise Refused("ZeroKeyId")
-        if expires_at <= now:
-            raise Refused("ExpiryNotInFuture", expiresAt=expires_at, currentTime=now)
+        _check_expiry(expires_at, now)
         held = vault.grants.get(grantee, Grant())
         if now < held.expiresAt:
             if held.rights & ~rights or expires_at < held.expiresAt or key_id != held.keyId:
@@ -314,8 +314,7 @@ class RegistryModel:
         vault = self._owned(vault_id, actor)
         _check_version(vault_id, vault, expected_version)
         _check_new_owner(vault_id, vault, new_owner)
-        if expires_at <= now:
-            raise Refused("ExpiryNotInFuture", expiresAt=expires_at, currentTime=now)
+        _check_expiry(expires_at, now)
         if (new_owner, expires_at) == vault.offer[:2]:
             raise Refused("OfferUnchanged", vaultId=vault_id)
         version = vault.version + 1
@@ -474,6 +473,13 @@ class RegistryModel:
 def _check_version(vault_id: bytes, vault: Vault, expected: int) -> None:
     if expected != vault.version:
         raise Refused("WrongVersion", vaultId=vault_id, expected=expected, current=vault.version)
+
+
+def _check_expiry(expires_at: int, now: int) -> None:
+    if expires_at <= now:
+        raise Refused("ExpiryNotInFuture", expiresAt=expires_at, currentTime=now)
+    if expires_at > LATEST:
+        raise Refused("ExpiryTooLate", expiresAt=expires_at, latest=LATEST)
 
 
 def _check_length(base_uri: str) -> None:

@@ -12,13 +12,13 @@ FIELDS = {
     "create": "uint256 salt,bytes32 contentHash,bytes32 memoryRoot,bytes32 keyringHash,string baseURI",
     "commit": "bytes32 vaultId,uint32 expectedVersion,uint32 epoch,bytes32 contentHash,bytes32 memoryRoot,"
     "bytes32 keyringHash",
-    "grant": "bytes32 vaultId,uint32 expectedVersion,address grantee,uint8 rights,uint40 expiresAt,bytes20 keyId,"
+    "grant": "bytes32 vaultId,uint32 expectedVersion,address grantee,uint8 rights,uint256 expiresAt,bytes20 keyId,"
     "bytes32 keyringHash",
     "revoke": "bytes32 vaultId,address grantee,uint32 grantVersion",
     "revokeAll": "bytes32 vaultId,uint16 expectedTenure",
     "rotate": "bytes32 vaultId,uint32 expectedEpoch",
     "setBaseURI": "bytes32 vaultId,uint32 expectedVersion,string baseURI",
-    "offer": "bytes32 vaultId,uint32 expectedVersion,address newOwner,uint40 expiresAt",
+    "offer": "bytes32 vaultId,uint32 expectedVersion,address newOwner,uint256 expiresAt",
     "cancelOffer": "bytes32 vaultId,uint32 offerVersion",
     "accept": "bytes32 vaultId,uint32 offerVersion",
     "setRecovery": "bytes32 vaultId,address recovery,uint32 expectedAttempt",

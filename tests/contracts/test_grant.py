@@ -243,6 +243,17 @@ def test_grant__expiry_not_after_the_block__is_refused(
         grant(registry, vault, owner, reader, soon - early)
 
 
+@pytest.mark.parametrize("late", [1, 2**40, 2**256 - 2**40])
+def test_grant__expiry_beyond_forty_bits__is_refused(
+    registry: ContractInstance, owner: TestAccountAPI, reader: TestAccountAPI, vault: bytes, late: int
+) -> None:
+    latest = 2**40 - 1
+    with refused(registry, "ExpiryTooLate", expiresAt=latest + late, latest=latest):
+        grant(registry, vault, owner, reader, latest + late)
+    grant(registry, vault, owner, reader, latest)
+    assert grant_of(registry, vault, reader).expiresAt == latest
+
+
 @pytest.mark.parametrize(
     ("rights", "shorter", "key"),
     [(READ, 0, "key 1"), (READ | KEYS, 0, "key 1"), (READ | WRITE, 1, "key 1"), (0xFF, 0, "key 2"), (0xFF, 0, "key 3")],

@@ -73,6 +73,17 @@ def test_register__expiry_not_after_the_block__is_refused(
         keys.register(KEY, soon - early, sender=reader)
 
 
+@pytest.mark.parametrize("late", [1, 2**40, 2**256 - 2**40])
+def test_register__expiry_beyond_forty_bits__is_refused(
+    keys: ContractInstance, reader: TestAccountAPI, late: int
+) -> None:
+    latest = 2**40 - 1
+    with refused(keys, "ExpiryTooLate", expiresAt=latest + late, latest=latest):
+        keys.register(KEY, latest + late, sender=reader)
+    keys.register(KEY, latest, sender=reader)
+    assert keys.keyOf(reader).expiresAt == latest
+
+
 def test_register__same_again__is_refused(keys: ContractInstance, reader: TestAccountAPI, soon: int) -> None:
     keys.register(KEY, soon, sender=reader)
     with refused(keys, "KeyUnchanged", account=reader.address, keyId=sha256(KEY).digest()):

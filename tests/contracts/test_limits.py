@@ -95,7 +95,6 @@ HELD = {
     "uint8": (1, 2**8),
     "uint16": (1, 2**16),
     "uint32": (1, 2**32),
-    "uint40": (FAR, 2**40),
     "bytes20": (key_id("key 1"), 1),  # twenty bytes stand at the left of their word
     "bytes32": (word("vault"), None),
     "uint256": (1, None),

@@ -121,6 +121,17 @@ def test_offer__expiry_not_after_the_block__is_refused(
         registry.offer(vault, 1, buyer, soon - early, sender=owner)
 
 
+@pytest.mark.parametrize("late", [1, 2**40, 2**256 - 2**40])
+def test_offer__expiry_beyond_forty_bits__is_refused(
+    registry: ContractInstance, owner: TestAccountAPI, buyer: TestAccountAPI, vault: bytes, late: int
+) -> None:
+    latest = 2**40 - 1
+    with refused(registry, "ExpiryTooLate", expiresAt=latest + late, latest=latest):
+        registry.offer(vault, 1, buyer, latest + late, sender=owner)
+    registry.offer(vault, 1, buyer, latest, sender=owner)
+    assert offer_of(registry, vault).expiresAt == latest
+
+
 @pytest.mark.parametrize("late", [-1, 0, 1], ids=["living", "just-expired", "expired"])
 def test_cancel_offer__living_or_expired__clears_it(
     registry: ContractInstance,

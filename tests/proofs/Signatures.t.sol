@@ -137,7 +137,7 @@ contract Signatures is AnyState {
         if (selector == ISignedCalls.grantFor.selector) {
             return (
                 "Grant(address account,bytes32 vaultId,uint32 expectedVersion,address grantee,uint8 rights,"
-                "uint40 expiresAt,bytes20 keyId,bytes32 keyringHash,uint256 deadline)",
+                "uint256 expiresAt,bytes20 keyId,bytes32 keyringHash,uint256 deadline)",
                 8
             );
         }
@@ -157,7 +157,7 @@ contract Signatures is AnyState {
         }
         if (selector == ISignedCalls.offerFor.selector) {
             return (
-                "Offer(address account,bytes32 vaultId,uint32 expectedVersion,address newOwner,uint40 expiresAt,"
+                "Offer(address account,bytes32 vaultId,uint32 expectedVersion,address newOwner,uint256 expiresAt,"
                 "uint256 deadline)",
                 5
             );

@@ -271,7 +271,7 @@ def init(
         owner = (wallets.unlock if home.wallet.exists() else wallets.create)(home.wallet, passphrase).address
     (keyfile.unlock if home.device_key.exists() else keyfile.create)(home.device_key, passphrase)
     if node.chain_id == PRACTICE_CHAIN:
-        practice.fund(rpc, owner, PRACTICE_FUNDS)
+        practice.fund(node.rpc_url, owner, PRACTICE_FUNDS)
     home.write_kit(note_of(kit() if callable(kit) else kit))
     config = Config(
         node.chain_id, rpc, node.address, owner, confirmations(node.chain_id), None, device=device, signer=signer

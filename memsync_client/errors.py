@@ -175,6 +175,12 @@ class NonceTaken(TransactionRefused):
     exit_code = 37
 
 
+class NodesDisagree(MemSyncError):
+    """Two RPC nodes say different things of the same block, or the one ahead shows less than the one behind."""
+
+    exit_code = 38
+
+
 # The host of the blobs ------------------------------------------------------------------------------------------------
 
 

@@ -32,9 +32,10 @@ _FORMAT = 1
 
 @dataclass(frozen=True)
 class Config:
-    """The chain of a home: id, RPC URL, registry and owner as checksum addresses, blocks to wait after a transaction,
-    a folder to take blobs from instead of the base URI's (None: the base URI's), this device's name, and who signs
-    where it is not the wallet's file (``wallet.Account`` as text)."""
+    """The chain of a home: id, RPC URL (several that are to be compared: separated by spaces), registry and owner as
+    checksum addresses, blocks to wait after a transaction, a folder to take blobs from instead of the base URI's (None:
+    the base URI's), this device's name, and who signs where it is not the wallet's file (``wallet.Account`` as text).
+    """
 
     chain_id: int
     rpc: str

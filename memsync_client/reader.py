@@ -156,7 +156,7 @@ class Reader(HoldsSecret):
 
     def verify(self, progress: Progress | None = None) -> Report:
         """The same verification as the owner's, for what this reader may open."""
-        record = self._record()
+        record = self._registry.record(self._place.vault_id, prove=True)
         return verify(self._registry, record, self._view(record), self._blobs(record).fetch_from_host, progress)
 
     @cached_property

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
 
 @dataclass(frozen=True)
 class Block:
-    """A block: number, hash (32 bytes), and its time (UTC, whole seconds)."""
+    """A block: number, hash (32 bytes), and its time (UTC, whole seconds). ``header`` are all its fields as the node
+    gave them, where they were asked for."""
 
     number: int
     hash: bytes
     time: datetime
+    header: Mapping[str, Any] | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True)
@@ -20,6 +24,7 @@ class VaultRecord:
     """A vault's record as of ``block``. ``head_version`` and ``head_epoch`` are those of the last commit.
 
     ``owner`` is the zero address exactly if the vault is closed. In ``base_uri`` U+FFFD stands for what is no UTF-8.
+    ``proven`` says that the node has proven all of it against the state root of ``block``.
     """
 
     vault_id: bytes
@@ -34,6 +39,7 @@ class VaultRecord:
     keyring_hash: bytes
     base_uri: str
     block: Block
+    proven: bool = field(default=False, compare=False)
 
     @property
     def locked(self) -> bool:

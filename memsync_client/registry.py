@@ -6,6 +6,7 @@ Vault ids and hashes are 32 bytes, addresses carry their checksum, times are UTC
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import datetime
 from functools import cache
 from importlib.resources import files
@@ -13,22 +14,30 @@ from typing import Any
 
 from eth_abi.abi import encode
 from eth_utils import event_abi_to_log_topic, keccak
-from web3.exceptions import BlockNotFound, ContractLogicError
+from hexbytes import HexBytes
+from web3.exceptions import ContractLogicError
 
-from .errors import InvalidRequest, NodeUnreachable, NoRegistry, UnknownVault, WrongChain
-from .records import Block, CommitEvent, PublicGrant, VaultRecord
+from . import state_proof
+from .agreement import agreed, confirm, side_by_side, two_at_least
+from .errors import InvalidRequest, MemSyncError, NodeUnreachable, NoRegistry, UnknownVault, WrongChain
+from .records import Block, CommitEvent, PublicGrant, Receipt, VaultRecord
 from .refusals import decode_error
 from .rpc import Node, RequestRefused
-from .transactions import Call, ContractClient, checked_address, to_block, to_number, to_time
+from .state_proof import NotProven
+from .transactions import Call, ContractClient, checked_address, to_number, to_time
 
 LAG_MAX = 255  # a lag that stays there counts no further
 _NO_HASH = bytes(32)
 _NARROWEST_RANGE = 64  # blocks in one request for logs, when a node refuses more
 _MAX_VAULTS = 100_000  # of one owner; more is a lie of the node
+MAX_BASE_URI = 256  # bytes
 
 
 class Registry(ContractClient):
-    """The MemoryRegistry. All reads raise NodeUnreachable."""
+    """The MemoryRegistry. All reads raise NodeUnreachable. ``others`` are other nodes' word for the same one."""
+
+    others: tuple[Registry, ...] = ()
+    _offers_proofs = True  # until it has refused one
 
     @classmethod
     def connect(
@@ -36,10 +45,29 @@ class Registry(ContractClient):
     ) -> Registry:
         """Connect and check what is there. ``timeout`` is in seconds, for each request.
 
-        ``chain_id`` None takes any chain; ``address`` None is the registry's own, the same on every chain. Raises
-        NodeUnreachable, WrongChain, NoRegistry, or InvalidRequest.
+        ``rpc_url`` may name several nodes, separated by spaces: the first that answers takes the transactions, and
+        the others are compared with it. ``chain_id`` None takes any chain; ``address`` None is the registry's own, the
+        same on every chain. Raises NodeUnreachable, WrongChain, NoRegistry, or InvalidRequest.
         """
-        node = Node(rpc_url, timeout=timeout)
+        nodes = [Node(url, timeout=timeout) for url in rpc_url.split() or [""]]
+        if len(nodes) == 1:
+            return cls._at(nodes[0], chain_id, address)
+        if len({node.url for node in nodes}) < len(nodes):
+            raise InvalidRequest("The same RPC node is named twice.", "Name nodes that others run.")
+        found = side_by_side(nodes, lambda node: cls._at(node, chain_id, address))
+        for error in found:
+            if isinstance(error, MemSyncError) and not isinstance(error, NodeUnreachable):
+                raise error
+        first, *others = two_at_least(found, len(nodes))
+        for other in others:
+            if other.chain_id != first.chain_id:
+                said = f"{other.node.name} serves chain {other.chain_id}, {first.node.name} chain {first.chain_id}."
+                raise WrongChain(said, "Name nodes of one chain.")
+        first.others = tuple(others)
+        return first
+
+    @classmethod
+    def _at(cls, node: Node, chain_id: int | None, address: str | None) -> Registry:
         artifact = load_artifact()
         at = checked_address(address or artifact["address"])
         with node.asking():
@@ -58,16 +86,27 @@ class Registry(ContractClient):
 
     # Reads ------------------------------------------------------------------------------------------------------------
 
-    def record(self, vault_id: bytes, block: int | None = None) -> VaultRecord:
+    def record(self, vault_id: bytes, block: int | None = None, *, prove: bool = False) -> VaultRecord:
         """A vault's record, all of it as of one block: the newest, or ``block`` (old ones need an archive node).
 
-        Raises UnknownVault.
+        The newest is compared with what ``others`` say, and then proven where a node offers that; ``prove`` asks for it
+        where there are none. Raises UnknownVault, and NodesDisagree.
         """
-        at = self._block_at(block)
+        if block is None and self.others:
+            return agreed((self, *self.others), vault_id)
+        at = self.block(block)
+        return self.record_at(vault_id, at if prove else replace(at, header=None))
+
+    def record_at(self, vault_id: bytes, at: Block) -> VaultRecord:
+        """What this node says as of a block; if that has its header, proven where the node offers it. Raises
+        UnknownVault."""
         found = self._read("record", vault_id, block=at.number)
         owner, version, epoch, tenure, head_lag, epoch_lag, content_hash, memory_root, keyring_hash, base_uri = found
         if not (version > head_lag >= epoch_lag and epoch > epoch_lag and tenure and any(content_hash)):
             raise self._lie("a record that no vault has")
+        if len(base_uri) > MAX_BASE_URI:
+            raise self._lie(f"a base URI of {len(base_uri):,} bytes, where {MAX_BASE_URI} fit")
+        proven = self._prove(at, vault_id, found)
         head_version, head_epoch = version - head_lag, epoch - epoch_lag
         if head_lag == LAG_MAX:
             last = next(iter(self._commits(vault_id, 0, at.number)[-1:]), None)
@@ -87,7 +126,47 @@ class Registry(ContractClient):
             keyring_hash=keyring_hash,
             base_uri=base_uri.decode(errors="replace"),
             block=at,
+            proven=proven,
         )
+
+    def block(self, number: int | None = None) -> Block:
+        """The newest block, or that of a number, with its header."""
+        with self.node.asking():
+            asked = "latest" if number is None else hex(number)
+            header = self.node.request("eth_getBlockByNumber", asked, False)
+            if header is None:
+                raise NodeUnreachable(
+                    f"{self.node.name} has no {'newest block' if number is None else f'block {number}'}.",
+                    "Try another RPC node.",
+                )
+            found, block_hash = int(header["number"], 16), bytes(HexBytes(header["hash"]))
+            if len(block_hash) != 32 or not 0 <= found < 2**64 or number not in (None, found):
+                raise ValueError("another block")
+            return Block(found, block_hash, to_time(to_number(int(header["timestamp"], 16))), header)
+
+    def _prove(self, at: Block, vault_id: bytes, record: Any) -> bool:
+        """Whether the node proves ``record`` (as the contract returns it) against the state root of ``at``. A node need
+        not offer that, nor a chain have blocks that this version can hash; a proof that shows something else is a lie.
+        """
+        if at.header is None or not self._offers_proofs:
+            return False
+        expected = _storage_of(vault_id, record)
+        try:
+            if state_proof.header_hash(at.header) != at.hash:
+                raise NotProven("a block with fields of its own")
+            slots = [f"0x{slot:064x}" for slot in expected]
+            proof = self.node.request("eth_getProof", self.address, slots, hex(at.number))
+            if not isinstance(proof, dict):
+                raise NotProven("no proof")
+        except (NodeUnreachable, NotProven):
+            self._offers_proofs = False
+            return False
+        code = bytes.fromhex(load_artifact()["runtimeCodeHash"][2:])
+        try:
+            state_proof.check(at.header, proof, bytes.fromhex(self.address[2:]), code, expected)
+        except NotProven as why:
+            raise self._lie(f"a proof of state that does not hold ({why})") from None
+        return True
 
     def vault_id_of(self, owner: str, salt: int) -> bytes:
         """The id of the vault that ``owner`` creates as number ``salt`` (from 1). Computed here."""
@@ -150,8 +229,15 @@ class Registry(ContractClient):
 
         False for a proof of the wrong shape too. Raises UnknownVault.
         """
-        at = self._block_at(block)
+        at = self.block(block)
         return bool(self._read("provesMemory", vault_id, leaf, index, size, proof, block=at.number))
+
+    def wait(self, tx_hash: bytes, timeout: float = 120, confirmations: int = 0) -> Receipt:
+        """The same, until another node has the transaction in that block too, where several are named."""
+        receipt = super().wait(tx_hash, timeout, confirmations)
+        if self.others:
+            confirm(self.others, receipt, self.node.name, timeout)
+        return receipt
 
     # Calls ------------------------------------------------------------------------------------------------------------
 
@@ -214,15 +300,6 @@ class Registry(ContractClient):
         return Call("multicall", ([self.encode(call) for call in calls],))
 
     # ------------------------------------------------------------------------------------------------------------------
-
-    def _block_at(self, number: int | None) -> Block:
-        if number is None:
-            return self.latest()
-        with self.node.asking():
-            try:
-                return to_block(self._eth.get_block(number))
-            except BlockNotFound:
-                raise NodeUnreachable(f"{self.node.name} has no block {number}.", "Try another RPC node.") from None
 
     def _read(self, function: str, *arguments: Any, block: int | None = None) -> Any:
         """What a view function returns at one block; False where it refuses a proof's shape. Raises UnknownVault."""
@@ -296,6 +373,26 @@ class Registry(ContractClient):
 
     def _lie(self, what: str) -> NodeUnreachable:
         return NodeUnreachable(f"{self.node.name} gives {what}.", "Do not rely on this node; name another one.")
+
+
+def _storage_of(vault_id: bytes, record: Any) -> dict[int, int]:
+    """The values in the contract's storage, by slot, that say the same as ``record`` (contracts/README.md)."""
+    owner, version, epoch, tenure, head_lag, epoch_lag, content_hash, memory_root, keyring_hash, base_uri = record
+    first = int.from_bytes(keccak(encode(["bytes32", "uint256"], [vault_id, 0])), "big")
+    head = int(owner, 16)
+    for value, shift in ((version, 160), (epoch, 192), (tenure, 224), (head_lag, 240), (epoch_lag, 248)):
+        head |= value << shift
+    words = [head, *(int.from_bytes(value, "big") for value in (content_hash, memory_root, keyring_hash))]
+    if len(base_uri) < 32:  # in place, with twice its length in the last byte
+        words.append(int.from_bytes(base_uri.ljust(32, b"\0"), "big") | 2 * len(base_uri))
+        return {(first + number) % 2**256: word for number, word in enumerate(words)}
+    words.append(2 * len(base_uri) + 1)
+    slots = {(first + number) % 2**256: word for number, word in enumerate(words)}
+    text = int.from_bytes(keccak(((first + 4) % 2**256).to_bytes(32, "big")), "big")
+    for number in range(0, len(base_uri), 32):
+        part = base_uri[number : number + 32].ljust(32, b"\0")
+        slots[(text + number // 32) % 2**256] = int.from_bytes(part, "big")
+    return slots
 
 
 def _with_raw_uri(abi: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -127,8 +127,9 @@ class Session(HoldsSecret):
 
     @property
     def rpc_hint(self) -> str:
-        """The node's address without user, path and query, which may carry an API key."""
-        return self.registry.node.name
+        """The nodes' addresses without user, path and query, which may carry an API key."""
+        registries = (self.registry, *self.registry.others)
+        return " ".join(dict.fromkeys(registry.node.name for registry in registries))
 
     def unlock(self) -> None:
         """Opens wallet and device key, so that what is wrong with them is known before anything is stored."""

@@ -321,7 +321,7 @@ class Vault(KeptVault):
 
     def verify(self, progress: Progress | None = None) -> Report:
         """Fetches every blob from the host and checks all of it, with one proof on chain."""
-        record = self.record()
+        record = self._session.registry.record(self.place.vault_id, prove=True)
         host = self._blobs(record).fetch_from_host
         return verify(self._session.registry, record, self._view(record, host), host, progress)
 

@@ -23,7 +23,8 @@ class Report:
     """What was verified, at which block. ``whole`` is False where this key opens the vault from a later epoch only;
     ``heads`` go back to the last clean cut, or to the first that this key opens; ``forgotten`` counts the entries of
     which the commitment alone is left. ``proven`` is the index of the log entry whose inclusion the contract
-    confirmed, None for an empty log."""
+    confirmed, None for an empty log. ``state_proven`` says whether the node has proven the record against its block's
+    state root."""
 
     block: int
     version: int
@@ -36,6 +37,7 @@ class Report:
     bytes: int
     whole: bool
     proven: int | None
+    state_proven: bool
 
 
 def verify(
@@ -89,6 +91,7 @@ def verify(
         bytes=sum(sizes.values()),
         whole=whole,
         proven=proven,
+        state_proven=record.proven,
     )
 
 

@@ -22,7 +22,7 @@ from typing import Any, TypeVar
 import click
 
 from .. import passphrases
-from ..client import Client
+from ..client import PRACTICE_RPC, Client
 from ..errors import InvalidRequest, MemSyncError, NotInitialised, PassphraseNotKept, WrongPassphrase
 from ..home import Home
 from ..keys import self_test
@@ -115,6 +115,21 @@ class App(HoldsSecret):
                 self.line(line)
 
 
+def several(_: click.Context, __: click.Parameter, urls: tuple[str, ...]) -> str | None:
+    """RPC nodes that were named one by one, as one text; None for none."""
+    return " ".join(urls) or None
+
+
+rpc_option = click.option(
+    "--rpc",
+    "node_url",
+    metavar="URL",
+    multiple=True,
+    callback=several,
+    help=f"The chain's RPC node; several are compared (default: the practice chain, {PRACTICE_RPC}).",
+)
+
+
 @click.group(
     invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
@@ -123,7 +138,7 @@ class App(HoldsSecret):
 @click.option(
     "--home", type=click.Path(path_type=Path), help="The folder to use (default: $MEMSYNC_HOME, or your data folder)."
 )
-@click.option("--rpc", metavar="URL", help="Another RPC node than the one of this home.")
+@click.option("--rpc", metavar="URL", multiple=True, callback=several, help="Other RPC nodes than those of this home.")
 @click.option(
     "--passphrase-fd", type=int, metavar="N", help="Read the passphrase from this file descriptor, not the terminal."
 )

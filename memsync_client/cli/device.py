@@ -15,7 +15,7 @@ from ..errors import InvalidCard
 from ..kit import phrase
 from ..records import Receipt
 from ..vault import Vault
-from .app import App, counted, gas_cost, printing, safe
+from .app import App, counted, gas_cost, printing, rpc_option, safe
 from .given import text_of
 from .kit import sheet_given
 from .owner import Duration
@@ -30,7 +30,7 @@ def device() -> None:
 
 @device.command("new")
 @click.option("--name", required=True, metavar="NAME", help="What to call this machine, seen by you alone.")
-@click.option("--rpc", "node_url", metavar="URL", help=f"The chain's RPC node (default: {PRACTICE_RPC}).")
+@rpc_option
 @click.option("--registry", metavar="ADDRESS", help="The MemoryRegistry (default: the same on every chain).")
 @click.option("--commit", is_flag=True, help="Make it an account of its own, so that it can sync by itself.")
 @printing

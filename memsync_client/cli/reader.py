@@ -110,12 +110,17 @@ def verify(app: App, name: str | None, reader_name: str | None) -> None:
         report = _source(app, name, reader_name).verify(step)
     scope = "all of the vault" if report.whole else "all that this key opens"
     proof = "" if report.proven is None else f" The contract confirmed the proof of entry {report.proven}."
+    state = (
+        f" The node has proven the record against the state root of block {report.block}."
+        if report.state_proven
+        else " The node offers no proof of state for the record: that is its word."
+    )
     app.result(
         {field: getattr(report, field) for field in report.__dataclass_fields__},
         f"Verified at block {report.block}: {scope}, version {report.version}, epoch {report.epoch}. "
         f"{counted(report.memories, 'entry', 'entries')}, {counted(report.packs, 'pack', 'packs')}, "
         f"{counted(report.heads, 'head', 'heads')}, {report.blobs} blobs, "
-        f"{report.bytes:,} bytes.{proof}",
+        f"{report.bytes:,} bytes.{proof}{state}",
     )
 
 

@@ -18,12 +18,9 @@ from ..keyring import Holder, Role
 from ..keys import HolderKey, PublicKey
 from ..session import PRACTICE_CHAIN
 from ..vault import Vault
-from .app import App, counted, printing, progress_bar
+from .app import App, counted, printing, progress_bar, rpc_option
 from .kit import NewKit, kit_at_hand, kit_passphrase_option, new_kit, shares_option, sheet_given, sheet_lines
 
-rpc_option = click.option(
-    "--rpc", "node_url", metavar="URL", help=f"The chain's RPC node (default: the practice chain, {PRACTICE_RPC})."
-)
 registry_option = click.option(
     "--registry", metavar="ADDRESS", help="The MemoryRegistry (default: its address that is the same on every chain)."
 )

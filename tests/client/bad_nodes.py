@@ -41,14 +41,34 @@ def reply(handler: BaseHTTPRequestHandler, body: bytes, status: int = 200) -> No
     handler.wfile.write(body)
 
 
+def real(rpc_url: str, body: bytes) -> dict[str, Any]:
+    """What a real node says to a request."""
+    response = requests.post(rpc_url, body, headers={"Content-Type": "application/json"}, timeout=20)
+    answer: dict[str, Any] = response.json()
+    return answer
+
+
+@contextmanager
+def breaking(rpc_url: str, method: str, broken: Answer) -> Iterator[str]:
+    """A proxy before a real node, which answers each ``method`` as ``broken`` does, and all else truly."""
+
+    def answer(handler: BaseHTTPRequestHandler, body: bytes) -> None:
+        if json.loads(body)["method"] == method:
+            broken(handler, body)
+        else:
+            reply(handler, json.dumps(real(rpc_url, body)).encode())
+
+    with serving(answer) as url:
+        yield url
+
+
 @contextmanager
 def lying(rpc_url: str, change: Callable[[str, list[Any], dict[str, Any]], dict[str, Any]]) -> Iterator[str]:
     """A proxy before a real node: ``change(method, params, response)`` makes what the client is told."""
 
     def answer(handler: BaseHTTPRequestHandler, body: bytes) -> None:
         asked = json.loads(body)
-        response = requests.post(rpc_url, body, headers={"Content-Type": "application/json"}, timeout=20)
-        told = change(asked["method"], asked["params"], response.json())
+        told = change(asked["method"], asked["params"], real(rpc_url, body))
         reply(handler, json.dumps(told).encode())
 
     with serving(answer) as url:

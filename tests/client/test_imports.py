@@ -21,7 +21,7 @@ NAME = "memsync_client"
 # From the lowest up: each module imports only from rows above its own.
 LAYERS = (
     {"errors"},
-    {"canonical", "core_dumps", "files", "records", "memory_log", "sealing", "words"},
+    {"canonical", "core_dumps", "files", "records", "memory_log", "sealing", "state_proof", "words"},
     {"memories", "keys"},
     {
         "cards",
@@ -43,7 +43,7 @@ LAYERS = (
     {"interchange.formats"},
     {"home", "storage.blobs"},
     {"wallet", "refusals", "rpc"},
-    {"transactions"},
+    {"transactions", "agreement"},
     {"registry"},
     {"practice", "verifying"},
     {"rekeying", "passphrases"},
@@ -72,7 +72,8 @@ LATE = {("cli.app", "cli.status")}  # `memsync` alone shows the status: imported
 # Values in, values out.
 PURE = {
     *("errors", "canonical", "memories", "memory_log", "sealing", "records", "keys", "cards", "kit", "packs", "heads"),
-    *("keyring", "forgotten", "reading", "rewriting", "roster", "import_ids", "refusals", "search", "words"),
+    *("keyring", "forgotten", "reading", "rewriting", "roster", "import_ids", "refusals", "search", "state_proof"),
+    "words",
     "interchange",
     *(f"interchange.{name}" for name in ("formats", "jsonl", "markdown", "mem0", "omi", "pam", "parsing", "paste")),
     *(f"interchange.{name}" for name in ("chatgpt", "claude", "server_memory", "taking")),

@@ -66,7 +66,7 @@ class LentVault(OpenedVault):
         stands on chain under the card's address; a private one is an envelope and nothing else. Granting the same card
         again can only prolong it, and without ``from_now`` opens everything.
         """
-        with self._session.home.lock():
+        with self._session.lock():
             return self._on_newest(lambda view: self._grant(view, card, lasting, private, from_now))
 
     def _grant(self, view: View, card: Card, lasting: timedelta, private: bool, from_now: bool) -> GrantResult:
@@ -103,7 +103,7 @@ class LentVault(OpenedVault):
 
     def grants(self) -> list[ReaderLine]:
         """Every reader in the roster, and every public grant that the roster does not know (named by its address)."""
-        view, public = self._view(self.record()), self.public_grants()
+        view, public = self._reading(self._view), self.public_grants()
         readers = [holder for holder in roster_of(view.keyring).holders if holder.role is Role.READER]
         lines = []
         for holder in readers:
@@ -123,7 +123,7 @@ class LentVault(OpenedVault):
         What was sealed until now the reader can still open wherever a copy survives. The revocation on chain needs no
         blob where an address is named, and waits for nothing.
         """
-        with self._session.home.lock():
+        with self._session.lock():
             record, holder = self.record(), None
             granted = next((g for g in self.public_grants() if g.grantee.lower() == name.lower()), None)
             if granted is None:
@@ -184,7 +184,7 @@ class LentVault(OpenedVault):
         from then on is closed to it. On chain both look like any commit with a keyring. None if nothing was changed.
         """
 
-        with self._session.home.lock():
+        with self._session.lock():
             return self._change_holders(change, new_epoch=new_epoch, keep_private=keep_private)
 
     def _change_holders(

@@ -108,7 +108,7 @@ class Client:
                 base_uri = home.blobs.resolve().as_uri() + "/"
         owner = session.owner_wallet.address
         holders, others = self._own_holders()
-        with home.lock():
+        with session.lock():
             registry = session.registry
             salt = registry.vault_count(owner) + 1
             vault_id = registry.vault_id_of(owner, salt)

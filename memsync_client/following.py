@@ -16,10 +16,12 @@ from . import memories
 from .errors import MemSyncError, NodeUnreachable
 from .memories import Memory
 from .packs import Entry
-from .reading import Fetch, Kept, View, read_entries
+from .reading import Fetch, Kept, View, by_newest, read_entries
 from .records import Block, VaultRecord
 from .sealing import HoldsSecret
 from .search import EVERYTHING, Filter, Hit, Index
+
+Waits = Callable[[View, list[Entry]], Sequence[Memory]]
 
 
 @dataclass(frozen=True)
@@ -45,8 +47,9 @@ class Looks(Protocol):
 class Following(HoldsSecret):
     """A vault as one holder reads it, again and again, from any thread.
 
-    ``record`` asks the chain; ``opened`` opens what a record names, or refuses. What waits on this device is added by
-    ``waiting`` (view, entries) and compared by ``waits``.
+    ``record`` asks the chain; ``opened`` opens what a record names, or refuses. What waits on this device is compared
+    by ``waits`` and taken by ``waiting``, which gives what says how much of it a view's entries lack. It is taken
+    before the chain is asked, so that what another process commits meanwhile is in one of the two.
     """
 
     def __init__(
@@ -55,7 +58,7 @@ class Following(HoldsSecret):
         opened: Callable[[VaultRecord], tuple[View, Fetch]],
         *,
         waits: Callable[[], Hashable] = lambda: None,
-        waiting: Callable[[View, list[Entry]], Sequence[Memory]] = lambda view, entries: (),
+        waiting: Callable[[], Waits] = lambda: lambda view, entries: (),
     ) -> None:
         self._record, self._opened, self._waits, self._waiting = record, opened, waits, waiting
         self._lock = threading.Lock()
@@ -85,10 +88,16 @@ class Following(HoldsSecret):
             ended = state.expires is not None and state.expires <= record.block.time
             if replace(record, block=before.block) == before and waits == waited and not ended:
                 return replace(state, block=record.block)
-        view, fetch = self._opened(record)
-        entries = read_entries(view, fetch, kept=self._kept)
+        lacking = self._waiting()
+
+        def read(record: VaultRecord) -> tuple[View, list[Entry]]:
+            view, fetch = self._opened(record)
+            return view, read_entries(view, fetch, kept=self._kept)
+
+        view, entries = by_newest(self._record, read)
+        record = view.record
         revisions = [entry.memory for entry in entries]
-        living = memories.tips([*revisions, *self._waiting(view, entries)]).values()
+        living = memories.tips([*revisions, *lacking(view, entries)]).values()
         found = tuple(memory for tips in living for memory in tips)
         if self._last is not None and self._last[2].memories == found:
             found = self._last[2].memories

@@ -27,11 +27,11 @@ class HeldVault(LentVault):
 
     def roster(self) -> Roster:
         """Who holds keys. Raises AccessEnded where this device does not."""
-        return roster_of(self._view(self.record()).keyring)
+        return roster_of(self._reading(self._view).keyring)
 
     def anchor(self) -> Anchor:
         """What a machine that knows nothing yet is to compare the vault's keyring with."""
-        return self._view(self.record()).keyring.keys.anchor
+        return self._reading(self._view).keyring.keys.anchor
 
     def add_device(self, card: DeviceCard, lasting: timedelta) -> Receipt | None:
         """Gives a device of the owner all keys of the vault, and its account, if it has one, the right to commit and
@@ -60,7 +60,7 @@ class HeldVault(LentVault):
                 self._blobs(record).store([blob])
             return self._committer(record).transact(call, prepared)
 
-        with self._session.home.lock():
+        with self._session.lock():
             if card.address is not None:
                 _ = self._session.owner_wallet
             self._session.unlock()
@@ -86,7 +86,7 @@ class HeldVault(LentVault):
     def exchange(self, change: Callable[[Roster], Roster], *, keep_private: bool | None = None) -> list[Receipt]:
         """Ends the public grants of those whom ``change`` leaves out, then brings the roster that it makes, under keys
         of a new epoch. Done again after an interruption, it does what is left."""
-        with self._session.home.lock():
+        with self._session.lock():
             before = roster_of(self._settled_view().keyring)
             kept = {holder.key for holder in change(before).holders}
             gone = {account_of(holder) for holder in before.holders if holder.key not in kept}

@@ -9,8 +9,10 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import random
 import re
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -27,7 +29,9 @@ from .memory_log import Frontier
 from .reading import Seen
 from .sealing import HoldsSecret, Place, seal, unseal
 
+LOCK_SECONDS = 60.0  # that a process waits for another one of the same home
 _FORMAT = 1
+_PATIENCE, _LOOK = 0.5, 0.05  # seconds until it is said that one waits; between two looks
 
 
 @dataclass(frozen=True)
@@ -207,9 +211,12 @@ class Home:
         return sorted(entry.name for entry in folder.iterdir() if entry.is_dir()) if folder.is_dir() else []
 
     @contextmanager
-    def lock(self) -> Iterator[None]:
-        """Held while a process of this home writes to a vault; ``held`` says so. Raises HomeBusy at once if another
-        does."""
+    def lock(self, wait: float = LOCK_SECONDS, say: Callable[[str], None] = lambda _: None) -> Iterator[None]:
+        """Held while a process of this home writes to a vault; ``held`` says so.
+
+        Another process that holds it is waited for, which ``say`` is told. Raises HomeBusy after ``wait`` seconds, and
+        at once where it is this process.
+        """
         make_dir(self.folder)
         path = self.folder / "lock"
         try:
@@ -217,17 +224,31 @@ class Home:
         except OSError as error:
             raise storage_error(error, path) from None
         try:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise HomeBusy(
-                    "Another memsync process is writing here.", "Wait until it has ended, then try again."
-                ) from None
+            self._take(descriptor, 0 if self.held else wait, say)
             self.held = True
-            yield
+            try:
+                yield
+            finally:
+                self.held = False
         finally:
-            self.held = False
             os.close(descriptor)
+
+    def _take(self, descriptor: int, wait: float, say: Callable[[str], None]) -> None:
+        begun, said = time.monotonic(), False
+        while True:
+            with suppress(BlockingIOError):
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return
+            passed = time.monotonic() - begun
+            if passed >= wait:
+                longer = f" and has been for {wait:g} s" if wait else ""
+                raise HomeBusy(
+                    f"Another memsync process is writing here{longer}.", "Wait until it has ended, then try again."
+                )
+            if not said and passed >= _PATIENCE:
+                said = True
+                say("another memsync process is writing here; waiting for it")
+            time.sleep(_LOOK * random.uniform(0.5, 1.5))  # noqa: S311 - jitter, not a secret
 
 
 def write_joined(folder: Path, joined: Joined) -> None:

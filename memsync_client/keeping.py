@@ -77,7 +77,7 @@ class KeptVault(HeldVault):
                 landed = self._commit(view, Batch([]), ring)
             return Kept((landed,), left=landed.left, pending=pending(ring.roster))
 
-        with self._session.home.lock():
+        with self._session.lock():
             done = self._on_newest(attempt)
             return replace(done, landed=done.landed + self._let_in())
 
@@ -100,7 +100,7 @@ class KeptVault(HeldVault):
 
         done = self._on_newest(attempt)
         more = self._let_in() if level is not Level.GONE else ()
-        left = pending(roster_of(self._view(self.record()).keyring))
+        left = pending(roster_of(self._reading(self._view).keyring))
         return replace(done, landed=done.landed + more, pending=left)
 
     def _thin(self, view: View, ids: frozenset[bytes], orphans: set[bytes], progress: Progress | None) -> Landed | None:
@@ -170,7 +170,7 @@ class KeptVault(HeldVault):
     def rekey(self) -> tuple[Receipt, ...]:
         """Makes this device's key anew in every vault of this home, and destroys the old one. Whoever is pending since
         a forget at level 3 is done with that."""
-        with self._session.home.lock():
+        with self._session.lock():
             return self._rekey()
 
     def _rekey(self) -> tuple[Receipt, ...]:

@@ -10,10 +10,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
 from .committing import JOURNAL, Batch, Committer, Landed, NewKeyring, Rewrite
-from .errors import AccessEnded, HomeBusy, StorageFull, StorageReadOnly, UnknownVault, VersionTaken
+from .errors import AccessEnded, BlobMissing, HomeBusy, StorageFull, StorageReadOnly, UnknownVault, VersionTaken
 from .home import SealedFile, read_seen, write_seen
 from .outbox import Outbox
-from .reading import Fetch, View, open_view
+from .reading import Fetch, View, by_newest, open_view
 from .records import PublicGrant, VaultRecord
 from .session import Session
 from .storage import open_storage
@@ -22,7 +22,8 @@ from .storage.blobs import Blobs
 if TYPE_CHECKING:
     from .transactions import Call
 
-_PAUSES = (0.1, 0.3, 0.9, 2.7)  # seconds before another attempt, each varied by half
+_ATTEMPTS = 12  # to be the one whose commit lands
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 5.0  # seconds before another attempt at the most: it is drawn from none to that
 _T = TypeVar("_T")
 
 
@@ -44,10 +45,13 @@ class OpenedVault:
         self._session = session
         self._folder = session.home.vault_folder(vault_id)
         self._outbox = Outbox(self._folder / "outbox", self.place)
+        self._version = 0  # that the chain named last
 
     def record(self) -> VaultRecord:
         """What stands on chain. Needs no passphrase."""
-        return self._session.registry.record(self.place.vault_id)
+        record = self._session.registry.record(self.place.vault_id)
+        self._version = record.version
+        return record
 
     def public_grants(self) -> list[PublicGrant]:
         """The grants that stand on chain. Needs no passphrase."""
@@ -55,15 +59,27 @@ class OpenedVault:
 
     def _on_newest(self, attempt: Callable[[View], _T]) -> _T:
         """Does ``attempt`` on the newest state, and again where another writer was first."""
-        for pause in (*_PAUSES, None):
+        most = _FIRST_PAUSE
+        for left in reversed(range(_ATTEMPTS)):
             try:
                 return attempt(self._settled_view())
             except VersionTaken:
-                if pause is None:
+                if not left:
                     raise
                 self._session.say("another writer was first; building on its commit")
-                time.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311 - jitter, not a secret
+            except BlobMissing:
+                if not left or not self._moved_on():
+                    raise
+            time.sleep(random.uniform(0, most))  # noqa: S311 - jitter, not a secret
+            most = min(2 * most, _LONGEST_PAUSE)
         raise AssertionError("unreachable")
+
+    def _reading(self, read: Callable[[VaultRecord], _T]) -> _T:
+        return by_newest(self.record, read)
+
+    def _moved_on(self) -> bool:
+        """Whether the vault has another version now than when its record was last asked for."""
+        return self._version != self.record().version
 
     def _settled_view(self) -> View:
         """The current view, after dealing with a commit that an earlier process left unfinished."""

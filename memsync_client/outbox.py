@@ -60,7 +60,8 @@ class Outbox:
 
     def read(self, device: HolderKey) -> list[Waiting]:
         """All entries, oldest first. Raises HomeDamaged naming a file that does not open."""
-        return [self._open(self._folder / match[0], device) for match in sorted(self._names(), key=lambda m: m[0])]
+        found = (self._open(self._folder / match[0], device) for match in sorted(self._names(), key=lambda m: m[0]))
+        return [waiting for waiting in found if waiting]
 
     def remove(self, names: Iterable[str]) -> None:
         """Forgets entries that a landed commit has taken."""
@@ -78,6 +79,8 @@ class Outbox:
             path = self._folder / name
             try:
                 data = path.read_bytes()
+            except FileNotFoundError:  # another process's sync has taken it
+                continue
             except OSError as error:
                 raise storage_error(error, path) from None
             if self._key_of(data, new) is None:
@@ -107,9 +110,11 @@ class Outbox:
             raise storage_error(error, self._folder) from None
         return [match for name in names if (match := _NAME.fullmatch(name))]
 
-    def _open(self, path: Path, device: HolderKey) -> Waiting:
+    def _open(self, path: Path, device: HolderKey) -> Waiting | None:
         try:
             data = path.read_bytes()
+        except FileNotFoundError:  # another process's sync has taken it
+            return None
         except OSError as error:
             raise storage_error(error, path) from None
         try:

@@ -103,7 +103,7 @@ def change(home: Home, old: str, new: str) -> list[Path]:
         raise InvalidRequest("The new passphrase is empty.", "Choose one that you can keep: nobody can reset it.")
     from . import wallet
 
-    with home.lock():
+    with home.lock(wait=0):
         finish_change(home)
         _check(home, old)
         was_kept, paths = forget(home), _files(home)

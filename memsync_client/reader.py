@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,7 +18,8 @@ from .home import Home, Joined, SealedFile, read_joined, read_seen, write_joined
 from .keyfile import Passphrase, ask
 from .keys import Anchor, HolderKey, self_test
 from .memories import Memory
-from .reading import Fetch, Progress, View, open_view, read_entries
+from .packs import Entry
+from .reading import Fetch, Progress, View, by_newest, open_view, read_entries
 from .records import VaultRecord
 from .sealing import HoldsSecret, Place
 from .search import EVERYTHING, Filter, Hit, Index
@@ -132,14 +133,16 @@ class Reader(HoldsSecret):
     def standing(self, anchor: Anchor | None = None) -> Standing:
         """Whether this reader can read now. Raises AccessEnded otherwise; ForeignKeyring if the vault's keyring does
         not follow from ``anchor``."""
-        record = self._record()
-        view = self._view(record, anchor)
-        return Standing(record.version, view.keyring.expires, record.block.number)
+        view = by_newest(self._record, lambda record: self._view(record, anchor))
+        return Standing(view.record.version, view.keyring.expires, view.record.block.number)
 
     def memories(self, progress: Progress | None = None) -> list[Memory]:
         """All living memories that this reader may open. Raises AccessEnded after revocation or expiry."""
-        record = self._record()
-        entries = read_entries(self._view(record), self._blobs(record).fetch, progress)
+
+        def read(record: VaultRecord) -> list[Entry]:
+            return read_entries(self._view(record), self._blobs(record).fetch, progress)
+
+        entries = by_newest(self._record, read)
         return [memory for tips in memories.tips(entry.memory for entry in entries).values() for memory in tips]
 
     def recall(self, query: str, limit: int = 10, only: Filter = EVERYTHING) -> list[Hit]:
@@ -156,8 +159,11 @@ class Reader(HoldsSecret):
 
     def verify(self, progress: Progress | None = None) -> Report:
         """The same verification as the owner's, for what this reader may open."""
-        record = self._registry.record(self._place.vault_id, prove=True)
-        return verify(self._registry, record, self._view(record), self._blobs(record).fetch_from_host, progress)
+
+        def read(record: VaultRecord) -> Report:
+            return verify(self._registry, record, self._view(record), self._blobs(record).fetch_from_host, progress)
+
+        return by_newest(partial(self._registry.record, self._place.vault_id, prove=True), read)
 
     @cached_property
     def _joined(self) -> Joined:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
-from .errors import Rollback, Tampered
+from .errors import BlobMissing, Rollback, Tampered
 from .forgotten import open_forgotten
 from .heads import Head, HeadRef, PackRef, open_head
 from .keyring import EpochKeys, Keyring, follows, open_keyring
@@ -26,6 +26,7 @@ _HOW_TO_GO_ON = (
     "The node is behind or lies: use another one with --rpc. If the chain itself has lost blocks: "
     "`memsync sync --accept-rollback` commits again what it lost."
 )
+_READS = 3  # of a vault out of which others take blobs meanwhile
 _T = TypeVar("_T")
 Progress = Callable[[int, int], None]  # (done, of how many)
 Kept = dict[PackRef, list[Item]]  # packs that were opened before, and what they hold
@@ -74,6 +75,19 @@ class View:
         record, keys = self.record, self.keyring.keys
         known = EpochKeys(keys.epoch, keys.secret, keys.writer_public)
         return Seen(record.version, record.head_version, record.content_hash, block, known, self.head.log)
+
+
+def by_newest(record: Callable[[], VaultRecord], read: Callable[[VaultRecord], _T]) -> _T:
+    """What ``read`` finds by the present record, and by a newer one where there is one by now: another device may have
+    deleted what it was about to read, or another process of this home have seen more than it was told."""
+    for left in reversed(range(_READS)):
+        found = record()
+        try:
+            return read(found)
+        except (BlobMissing, Rollback):
+            if not left or record().version == found.version:
+                raise
+    raise AssertionError("unreachable")
 
 
 def open_view(

@@ -68,11 +68,13 @@ class Reason:
 @dataclass(frozen=True, slots=True)
 class Hit:
     """A memory that was found. ``score`` is above 0, the higher the better, and only comparable within one answer; it
-    is the sum of those of ``reasons``, which come greatest first."""
+    is the sum of those of ``reasons``, which come greatest first. ``conflict``: another edit of it contradicts this
+    one, found or not."""
 
     memory: Memory
     score: float
     reasons: tuple[Reason, ...]
+    conflict: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +120,7 @@ class Index:
         self._stems = Stems()
         self._memories: dict[int, Memory] = {}
         self._numbers: dict[bytes, int] = {}  # by revision
+        self._edits: Counter[bytes] = Counter()  # that stand beside each other, by the memory's id
         self._next_number = 0
         self._terms = _Table()
         self._conversation_terms = _Table()
@@ -168,6 +171,7 @@ class Index:
     def _add(self, memory: Memory) -> None:
         number, self._next_number = self._next_number, self._next_number + 1
         self._memories[number], self._numbers[memory.revision] = memory, number
+        self._edits[memory.id] += 1
         if not _QUESTION_MARKS.isdisjoint(memory.content):
             self._asks.add(number)
         counts = self._counts(memory)
@@ -194,6 +198,9 @@ class Index:
 
     def _remove(self, number: int) -> None:
         memory = self._memories.pop(number)
+        self._edits[memory.id] -= 1
+        if not self._edits[memory.id]:
+            del self._edits[memory.id]
         counts = self._counts(memory)
         self._terms.take(number, counts)
         del self._terms.lengths[number]
@@ -240,7 +247,11 @@ class Index:
             if only is EVERYTHING or only.lets(self._memories[number]):
                 scores.append((sum(reason[2] for reason in self._reasons(number, asked)), number))
         best = [(score, number) for score, number in heapq.nlargest(limit, scores) if score > 0]
-        return [Hit(self._memories[number], score, _told(self._reasons(number, asked))) for score, number in best]
+        return [self._hit(number, score, asked) for score, number in best]
+
+    def _hit(self, number: int, score: float, asked: _Asked) -> Hit:
+        memory = self._memories[number]
+        return Hit(memory, score, _told(self._reasons(number, asked)), self._edits[memory.id] > 1)
 
     def _seeds(self, terms: list[str], limit: int, only: Filter) -> list[int]:
         """The best by their own words alone."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -130,6 +131,10 @@ class Session(HoldsSecret):
         """The nodes' addresses without user, path and query, which may carry an API key."""
         registries = (self.registry, *self.registry.others)
         return " ".join(dict.fromkeys(registry.node.name for registry in registries))
+
+    def lock(self) -> AbstractContextManager[None]:
+        """The home's lock; where another process holds it, that is said and waited for. Raises HomeBusy."""
+        return self.home.lock(say=self.say)
 
     def unlock(self) -> None:
         """Opens wallet and device key, so that what is wrong with them is known before anything is stored."""

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 
 from . import keyfile, memories
 from .committing import Batch, Landed
@@ -18,7 +19,7 @@ from .errors import (
     Rollback,
     Tampered,
 )
-from .following import Following
+from .following import Following, Waits
 from .home import read_seen, write_seen
 from .import_ids import identified, imported_id
 from .interchange import Draft
@@ -27,7 +28,7 @@ from .keyring import EpochKeys, Roster, open_keyring
 from .memories import Memory
 from .outbox import Waiting
 from .packs import Entry, entries, open_pack
-from .reading import Fetch, Progress, View, open_view, read_entries, read_forgotten
+from .reading import Fetch, Progress, View, by_newest, open_view, read_entries, read_forgotten
 from .records import VaultRecord
 from .rekeying import with_key
 from .roster import roster_of
@@ -111,10 +112,16 @@ class Vault(KeptVault):
 
     def tips(self, progress: Progress | None = None) -> dict[bytes, list[Memory]]:
         """The living revisions by memory id: what is committed, and what waits here. Two for one id are a conflict."""
-        view = self._view(self.record())
-        committed = read_entries(view, self._blobs(view.record).fetch, progress)
-        fresh = self._sorted(view, self._outbox.read(self._session.device), committed).fresh
-        return memories.tips([entry.memory for entry in committed] + fresh)
+        # Before the chain, so that what another process commits meanwhile is in one of the two.
+        waiting = self._outbox.read(self._session.device)
+
+        def read(record: VaultRecord) -> dict[bytes, list[Memory]]:
+            view = self._view(record)
+            committed = read_entries(view, self._blobs(view.record).fetch, progress)
+            fresh = self._sorted(view, waiting, committed).fresh
+            return memories.tips([entry.memory for entry in committed] + fresh)
+
+        return self._reading(read)
 
     def memories(self, progress: Progress | None = None) -> list[Memory]:
         """All living memories, conflicting tips included."""
@@ -130,8 +137,9 @@ class Vault(KeptVault):
         def opened(record: VaultRecord) -> tuple[View, Fetch]:
             return self._view(record), self._blobs(record).fetch
 
-        def waiting(view: View, committed: list[Entry]) -> list[Memory]:
-            return self._sorted(view, self._outbox.read(self._session.device), committed).fresh
+        def waiting() -> Waits:
+            entries = self._outbox.read(self._session.device)
+            return lambda view, committed: self._sorted(view, entries, committed).fresh
 
         return Following(self.record, opened, waits=self._outbox.names, waiting=waiting)
 
@@ -153,7 +161,7 @@ class Vault(KeptVault):
                 self.rekey()  # an earlier process did not finish
             except MemSyncError as error:  # it may be another vault's; this one goes on with both keys
                 self._session.say(f"the old key of this device is still to be destroyed: {error.cause}")
-        with self._session.home.lock():
+        with self._session.lock():
             if accept_rollback:
                 self._rescue()
             batch: Batch | None = None
@@ -277,7 +285,7 @@ class Vault(KeptVault):
         level needs what this device lacks.
         """
         gone = frozenset(ids)
-        with self._session.home.lock():
+        with self._session.lock():
             change = self._remade if level is Level.KEYS_REMADE else _unchanged
             gone -= self._forget_waiting(gone)
             if level is Level.GONE and not gone:
@@ -321,9 +329,12 @@ class Vault(KeptVault):
 
     def verify(self, progress: Progress | None = None) -> Report:
         """Fetches every blob from the host and checks all of it, with one proof on chain."""
-        record = self._session.registry.record(self.place.vault_id, prove=True)
-        host = self._blobs(record).fetch_from_host
-        return verify(self._session.registry, record, self._view(record, host), host, progress)
+
+        def read(record: VaultRecord) -> Report:
+            host = self._blobs(record).fetch_from_host
+            return verify(self._session.registry, record, self._view(record, host), host, progress)
+
+        return by_newest(partial(self._session.registry.record, self.place.vault_id, prove=True), read)
 
 
 def _is_of(memory: Memory, source: str | None, conversation: str | None) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,7 @@ _PARTS = {
     Part.AFTER: "said after it",
     Part.CONVERSATION: "in the whole conversation",
 }
+_SETTLE = "settle each with `memsync edit ID TEXT`"
 _TIME = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"])
 
 
@@ -50,14 +52,12 @@ def list_memories(app: App, name: str | None, reader_name: str | None, limit: in
     """All memories, oldest first, with the beginning of each id."""
     with progress_bar(app, "reading") as step:
         found = _source(app, name, reader_name).memories(step)
-    found = found[-limit:] if limit else found
-    conflicts = len(found) - len({memory.id for memory in found})
-    note = (
-        [f"{conflicts} edits contradict each other (same id): settle each with `memsync edit ID TEXT`."]
-        if conflicts
-        else []
-    )
-    app.result([memory_data(memory) for memory in found], *[_line(memory) for memory in found], *note)
+    shown = found[-limit:] if limit else found
+    edits = Counter(memory.id for memory in found)
+    contradicting = [memory_id.hex()[:8] for memory_id, times in edits.items() if times > 1]
+    data = [memory_data(memory) | {"conflict": edits[memory.id] > 1} for memory in shown]
+    note = [f"Edits of {', '.join(contradicting)} contradict each other: {_SETTLE}."] if contradicting else []
+    app.result(data, *[_line(memory) for memory in shown], *note)
 
 
 @click.command()
@@ -97,6 +97,7 @@ def recall(
         [_hit_data(hit, why) for hit in hits],
         *[one_entry(_hit_line(rank, hit, why)) for rank, hit in enumerate(hits, 1)],
         *([] if hits else ["Nothing found. Try other words."]),
+        *([f"What is marked ≠ contradicts another edit of it: {_SETTLE}."] if any(h.conflict for h in hits) else []),
     )
 
 
@@ -180,7 +181,7 @@ def _in_zone(time: datetime | None) -> datetime | None:
 
 
 def _hit_data(hit: Hit, why: bool) -> dict[str, Any]:
-    data = memory_data(hit.memory) | {"score": round(hit.score, 4)}
+    data = memory_data(hit.memory) | {"score": round(hit.score, 4), "conflict": hit.conflict}
     if why:
         reasons = [{"word": reason.word, "in": reason.part, "score": round(reason.score, 4)} for reason in hit.reasons]
         data |= {"why": reasons}
@@ -188,7 +189,8 @@ def _hit_data(hit: Hit, why: bool) -> dict[str, Any]:
 
 
 def _hit_line(rank: int, hit: Hit, why: bool) -> str:
-    line = f"{rank}  {hit.memory.content}      {_origin(hit.memory)}"
+    mark = f" ≠ {hit.memory.id.hex()[:8]}" if hit.conflict else ""
+    line = f"{rank}{mark}  {hit.memory.content}      {_origin(hit.memory)}"
     if why:
         shares = [f"{reason.word} {reason.score:.2f} ({_PARTS[reason.part]})" for reason in hit.reasons]
         line += f"\nscore {hit.score:.2f} = {' + '.join(shares)}"

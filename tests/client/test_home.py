@@ -349,7 +349,7 @@ HOLDING = """
 import sys
 from pathlib import Path
 from memsync_client.home import Home
-with Home(Path(sys.argv[1])).lock():
+with Home(Path(sys.argv[1])).lock(wait=0):
     print("held", flush=True)
     sys.stdin.read()
 """
@@ -362,7 +362,7 @@ def test_lock__excludes_another_process_until_it_ends_or_dies(home: Home) -> Non
             try:
                 assert child.stdout
                 assert child.stdout.readline() == b"held\n"
-                with pytest.raises(HomeBusy) as caught, home.lock():
+                with pytest.raises(HomeBusy) as caught, home.lock(wait=0):
                     pass
                 assert caught.value.next_step
                 if not dies:

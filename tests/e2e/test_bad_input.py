@@ -17,7 +17,6 @@ import pytest
 from memsync_client.cards import Invitation
 from memsync_client.client import Client
 from memsync_client.errors import (
-    HomeBusy,
     HomeDamaged,
     InvalidCard,
     InvalidImport,
@@ -280,12 +279,6 @@ def test_home__damaged_file__is_named(unchanged: Owner, name: str) -> None:
         done = unchanged.machine.quick("sync")
         path.write_bytes(whole)
         refused(done, HomeDamaged, str(path))
-
-
-def test_home__another_process_writes_there__is_refused_at_once(unchanged: Owner) -> None:
-    with unchanged.client.home.lock():
-        for words in (("sync",), ("revoke", "x")):
-            refused(unchanged.machine.quick(*words), HomeBusy, "Another memsync process")
 
 
 def test_interrupt__while_a_node_keeps_silent__ends_with_130(unchanged: Owner) -> None:

@@ -38,6 +38,16 @@ def decode(data: bytes, what: str = "object") -> Any:
     return value
 
 
+def list_head(count: int) -> bytes:
+    """The first bytes of an encoded list of ``count`` items (below 2³²): those of the items follow."""
+    if count < 24:
+        return bytes((0x80 | count,))
+    for kind, width in ((0x98, 1), (0x99, 2)):
+        if count < 1 << 8 * width:
+            return bytes((kind,)) + count.to_bytes(width, "big")
+    return b"\x9a" + count.to_bytes(4, "big")
+
+
 def _refuse_tag(*_: object) -> NoReturn:
     raise ValueError("tags are not allowed")
 

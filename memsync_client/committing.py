@@ -19,8 +19,8 @@ from .heads import Head, PackRef, seal_head
 from .home import SealedFile, write_seen
 from .keyring import EpochKeys, OwnerKeys, Roster, seal_keyring
 from .outbox import Outbox
-from .packs import Entry, seal_pack, split
-from .reading import Seen, View, ancestor, read_forgotten, read_items
+from .packs import Entry, PackNote, seal_pack, split
+from .reading import Notes, Seen, View, ancestor, read_forgotten, read_items
 from .records import Receipt
 from .sealing import HoldsSecret, Place, sha256
 from .session import Session
@@ -99,12 +99,19 @@ class Committer:
     """Writes one vault. ``sealed`` gives a sealed file of the vault's folder by its name."""
 
     def __init__(
-        self, session: Session, place: Place, blobs: Blobs, outbox: Outbox, sealed: Callable[[str], SealedFile]
+        self,
+        session: Session,
+        place: Place,
+        blobs: Blobs,
+        outbox: Outbox,
+        sealed: Callable[[str], SealedFile],
+        notes: Notes,
     ) -> None:
         self._session = session
         self._place = place
         self._blobs = blobs
         self._outbox = outbox
+        self._notes = notes
         self._journal, self._seen, self._doomed = sealed("journal"), sealed("seen"), sealed("doomed")
 
     def commit(
@@ -125,8 +132,11 @@ class Committer:
         registry = self._session.registry
         keys = ring.keys if ring else view.keyring.owner_keys
         packs = batch.packs(self._place, keys)
-        commitments = [entry.commitment(self._place) for entry in batch.entries]
-        log = view.head.log.extended(commitments)
+        log = view.head.log
+        for (ref, _), part in zip(packs, split(batch.entries), strict=True):
+            note = PackNote.of(part, log.size, self._place)
+            log = log.followed_by(note.stretch)
+            self._notes.put(ref, note)
         version = view.record.version + 1
         refs = tuple(ref for ref, _ in packs)
         if rewrite:
@@ -160,7 +170,7 @@ class Committer:
             "own": list(map(sha256, own)),
             "blobs": [ref.hash for ref in (*refs, *(rewrite.packs if rewrite else ()))],
             "outbox": batch.outbox,
-            "entry": commitments[0] if commitments else b"",
+            "entry": batch.entries[0].commitment(self._place) if batch.entries else b"",
         }
         if rewrite:
             self._doom(head_hash, rewrite.doomed.difference(journal["own"], journal["blobs"]))
@@ -266,4 +276,5 @@ class Committer:
         found = ancestor(view, self._blobs.fetch, version)
         if found or not entry or view.record.head_version < version:
             return found == head
-        return any(item.commitment(self._place) == entry for item in read_items(view, self._blobs.fetch))
+        items = read_items(view, self._blobs.fetch, notes=self._notes)
+        return any(item.commitment(self._place) == entry for item in items)

@@ -10,10 +10,11 @@ from pathlib import Path
 from .errors import MemSyncError, StorageFull, StorageReadOnly, StorageUnavailable
 
 
-def write_atomic(path: Path, data: bytes, mode: int = 0o600, *, sync: bool = True) -> None:
+def write_atomic(path: Path, data: bytes, mode: int = 0o600, *, sync: bool = True, flush: bool = True) -> None:
     """Put ``data`` into the file at ``path``, replacing what is there; readers see the old bytes or the new ones.
 
     Without ``sync`` the bytes are on the disk and the name may not be: ``sync_folder`` brings many names there at once.
+    Without ``flush`` a crash of the computer may lose or spoil them: for what can be made again.
     The folder must exist. Raises StorageFull, StorageReadOnly or StorageUnavailable, and leaves the old file then.
     """
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
@@ -22,8 +23,9 @@ def write_atomic(path: Path, data: bytes, mode: int = 0o600, *, sync: bool = Tru
             with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
                 os.fchmod(file.fileno(), mode)  # whatever the umask took away
                 file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
+                if flush:
+                    file.flush()
+                    os.fsync(file.fileno())
             os.replace(temporary, path)
         except BaseException:
             temporary.unlink(missing_ok=True)

@@ -275,10 +275,11 @@ class SealedFile(HoldsSecret):
         self._key = key.state_key
         self._context = place.context(path.name, 0)
 
-    def write(self, value: dict[str, Any]) -> None:
-        """Replaces the file, durably."""
+    def write(self, value: dict[str, Any], *, durable: bool = True) -> None:
+        """Replaces the file, ``durable`` unless its value can be made again."""
         make_dir(self._path.parent)
-        write_atomic(self._path, seal(self._key, self._context, canonical.encode(value)))
+        data = seal(self._key, self._context, canonical.encode(value))
+        write_atomic(self._path, data, sync=durable, flush=durable)
 
     def read(self, shape: dict[str, Any]) -> dict[str, Any] | None:
         """The value, None if there is no file. Raises HomeDamaged."""

@@ -111,7 +111,7 @@ class KeptVault(HeldVault):
         self._committer(view.record).check(view, ring)
         packs: list[PackRef] = []
         stored = 0
-        for ref, blob in thinned(view, ids, blobs.fetch, progress):
+        for ref, blob in thinned(view, ids, blobs.fetch, progress, self._notes):
             packs.append(ref)
             if blob:
                 stored += self._store(blobs, blob, ref, orphans)
@@ -141,7 +141,7 @@ class KeptVault(HeldVault):
         self._committer(view.record).check(view, ring)
         packs: list[PackRef] = []
         stored = 0
-        for ref, blob in resealed(view, ids, ring.keys, blobs.fetch, progress):
+        for ref, blob in resealed(view, ids, ring.keys, blobs.fetch, progress, self._notes):
             packs.append(ref)
             stored += self._store(blobs, blob, ref, orphans)
         known = read_forgotten(view, blobs.fetch)
@@ -219,7 +219,7 @@ class KeptVault(HeldVault):
     def _openers(self, view: View, ids: frozenset[bytes]) -> tuple[Holder, ...]:
         """Everyone whose envelope, in a keyring that the host still has, opens a pack with a memory of ``ids``."""
         blobs = self._blobs(view.record)
-        epochs = epochs_holding(view, ids, blobs.fetch)
+        epochs = epochs_holding(view, ids, blobs.fetch, self._notes)
         found: dict[bytes, Holder] = {}
         for blob_hash, epoch in self._earlier_keyrings(view, blobs).items():
             for key in self._session.openers:

@@ -7,7 +7,7 @@ same.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from eth_hash.backends.pysha3 import keccak256 as keccak  # seven times as fast as eth_hash's default
@@ -28,6 +28,57 @@ def _node(left: bytes, right: bytes) -> bytes:
 
 
 @dataclass(frozen=True)
+class Stretch:
+    """Entries of the log in a row: the index of the first, how many, and the roots of the largest perfect subtrees that
+    together hold them, from the left."""
+
+    start: int
+    size: int
+    roots: tuple[bytes, ...]
+
+    def __post_init__(self) -> None:
+        sound = self.start >= 0 and self.size >= 0 and all(len(root) == HASH_BYTES for root in self.roots)
+        if not sound or len(self.roots) != len(list(_heights(self.start, self.start + self.size))):
+            raise Tampered("A stretch of the memory log is malformed.", "Do not use it.")
+
+    @classmethod
+    def of(cls, start: int, entries: Sequence[bytes]) -> Stretch:
+        """That of ``entries`` (32 bytes each)."""
+        leaves, roots, done = [keccak(b"\x00" + entry) for entry in entries], [], 0
+        for height in _heights(start, start + len(entries)):
+            level = leaves[done : done + (1 << height)]
+            done += len(level)
+            while len(level) > 1:
+                pairs = iter(level)
+                level = [keccak(b"\x01" + left + right) for left, right in zip(pairs, pairs, strict=True)]
+            roots += level
+        return cls(start, len(entries), tuple(roots))
+
+    def followed_by(self, other: Stretch) -> Stretch:
+        """Both as one; ``other`` begins where this one ends."""
+        end, roots = self.start + self.size, list(self.roots)
+        if other.start != end:
+            raise ValueError("the stretches are not adjacent")
+        for height, root in zip(_heights(end, end + other.size), other.roots, strict=True):
+            node, left, width = root, end, 1 << height
+            while left & width and left - width >= self.start:  # its sibling is the last root
+                node, left, width = _node(roots.pop(), node), left - width, 2 * width
+            roots.append(node)
+            end += 1 << height
+        return Stretch(self.start, self.size + other.size, tuple(roots))
+
+
+def _heights(start: int, end: int) -> Iterator[int]:
+    """The heights of the largest perfect subtrees that hold the entries from ``start`` to before ``end``."""
+    while start < end:
+        height = (end - start).bit_length() - 1
+        if start:
+            height = min(height, (start & -start).bit_length() - 1)
+        yield height
+        start += 1 << height
+
+
+@dataclass(frozen=True)
 class Frontier:
     """All that appending needs: the size and the roots of the perfect subtrees on the right edge, largest first."""
 
@@ -42,14 +93,12 @@ class Frontier:
 
     def extended(self, entries: Iterable[bytes]) -> Frontier:
         """The frontier after appending ``entries`` (32 bytes each), in order."""
-        size, peaks = self.size, list(self.peaks)
-        for entry in entries:
-            node, rest = keccak(b"\x00" + entry), size
-            while rest & 1:
-                node, rest = _node(peaks.pop(), node), rest >> 1
-            peaks.append(node)
-            size += 1
-        return Frontier(size, tuple(peaks))
+        return self.followed_by(Stretch.of(self.size, list(entries)))
+
+    def followed_by(self, stretch: Stretch) -> Frontier:
+        """The frontier after appending what begins where it ends."""
+        whole = Stretch(0, self.size, self.peaks).followed_by(stretch)
+        return Frontier(whole.size, whole.roots)
 
     @property
     def memory_root(self) -> bytes:

@@ -13,6 +13,7 @@ from .committing import JOURNAL, Batch, Committer, Landed, NewKeyring, Rewrite
 from .errors import AccessEnded, BlobMissing, HomeBusy, StorageFull, StorageReadOnly, UnknownVault, VersionTaken
 from .home import SealedFile, read_seen, write_seen
 from .outbox import Outbox
+from .pack_notes import PackNotes
 from .reading import Fetch, View, by_newest, open_view
 from .records import PublicGrant, VaultRecord
 from .session import Session
@@ -106,6 +107,10 @@ class OpenedVault:
     def _sealed(self, name: str) -> SealedFile:
         return SealedFile(self._folder / name, self._session.device, self.place)
 
+    @property
+    def _notes(self) -> PackNotes:
+        return PackNotes(self._folder, self._session.device, self.place)
+
     def _blobs(self, record: VaultRecord) -> Blobs:
         first = self._session.config.blobs
         return Blobs(open_storage(record.base_uri), self._folder / "blobs", open_storage(first) if first else None)
@@ -143,7 +148,9 @@ class OpenedVault:
             write_seen(self._seen, now)
             journal = self._sealed("journal").read(JOURNAL)
             pending = journal["own"] + journal["blobs"] if journal else []
-            self._blobs(record).keep_only([record.content_hash, record.keyring_hash, *view.named, *pending])
+            living = [record.content_hash, record.keyring_hash, *view.named, *pending]
+            self._blobs(record).keep_only(living)
+            self._notes.keep_only(living)
 
     def _is_final(self, record: VaultRecord) -> bool:
         depth = self._session.config.confirmations
@@ -155,4 +162,4 @@ class OpenedVault:
         return False
 
     def _committer(self, record: VaultRecord) -> Committer:
-        return Committer(self._session, self.place, self._blobs(record), self._outbox, self._sealed)
+        return Committer(self._session, self.place, self._blobs(record), self._outbox, self._sealed, self._notes)

@@ -9,16 +9,19 @@ from __future__ import annotations
 import os
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
 from . import canonical
 from .errors import Tampered
-from .memories import Memory, from_record, to_record
-from .memory_log import HASH_BYTES, SALT_BYTES, commitment
+from .memories import ID_BYTES, Memory, from_record, to_record
+from .memory_log import HASH_BYTES, SALT_BYTES, Stretch, commitment
 from .sealing import MAX_BLOB, Place, derive, max_body, seal, unseal
 
 _ENTRY_OVERHEAD = 1 + 1 + SALT_BYTES + 5  # CBOR heads of the pair, the salt and the record
 _FORGOTTEN_BYTES = 2 + HASH_BYTES
+_LIST_HEAD = 5
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -34,17 +37,6 @@ class Entry:
         return commitment(place.vault_id, self.salt, self.record)
 
 
-class Unread(NamedTuple):
-    """An entry whose record nobody looks into, on its way to another pack: reading it takes most of the time."""
-
-    salt: bytes
-    record: bytes
-
-    def commitment(self, place: Place) -> bytes:
-        """The log's entry for it, 32 bytes."""
-        return commitment(place.vault_id, self.salt, self.record)
-
-
 @dataclass(frozen=True)
 class Forgotten:
     """What is left of a forgotten memory: its commitment (32 bytes)."""
@@ -57,7 +49,33 @@ class Forgotten:
 
 
 Item = Entry | Forgotten
-ItemT = TypeVar("ItemT", bound=Entry | Unread | Forgotten)
+
+
+@dataclass(frozen=True)
+class PackNote:
+    """What a device that has read a pack, or made it, notes of it, so that it need not do so again: what stretch of the
+    memory log its entries make, how many bytes its body has at the most, and the ids of its memories (16 bytes each,
+    one after the other)."""
+
+    stretch: Stretch
+    size: int
+    ids: bytes
+
+    @classmethod
+    def of(cls, items: Sequence[Item], start: int, place: Place) -> PackNote:
+        """The note of a pack that holds ``items``, the first of them at index ``start`` of the log."""
+        stretch = Stretch.of(start, [item.commitment(place) for item in items])
+        ids = dict.fromkeys(item.memory.id for item in items if isinstance(item, Entry))
+        return cls(stretch, sum(map(_bytes_of, items)), b"".join(ids))
+
+    def followed_by(self, other: PackNote) -> PackNote:
+        """The note of a pack that holds what the two do."""
+        return PackNote(self.stretch.followed_by(other.stretch), self.size + other.size, self.ids + other.ids)
+
+    def has_any(self, ids: Collection[bytes]) -> bool:
+        """Whether a memory of ``ids`` is in the pack."""
+        own = (self.ids[i : i + ID_BYTES] for i in range(0, len(self.ids), ID_BYTES))
+        return bool(ids) and any(memory_id in ids for memory_id in own)
 
 
 def without(items: Iterable[Item], forgotten: Collection[bytes], place: Place) -> list[Item]:
@@ -73,50 +91,79 @@ def entries(memories: Iterable[Memory]) -> list[Entry]:
     return [Entry(memory, os.urandom(SALT_BYTES), to_record(memory)) for memory in memories]
 
 
-def split(items: Iterable[ItemT], blob_limit: int = MAX_BLOB) -> Iterator[list[ItemT]]:
+def split(items: Iterable[Item], blob_limit: int = MAX_BLOB) -> Iterator[list[Item]]:
     """Batches of items, in order, each of which fits into one blob."""
-    room = max_body(blob_limit) - 5  # the CBOR head of the list
-    batch: list[ItemT] = []
+    return gathered(((item, _bytes_of(item)) for item in items), blob_limit)
+
+
+def gathered(parts: Iterable[tuple[T, int]], blob_limit: int = MAX_BLOB) -> Iterator[list[T]]:
+    """The parts (each with how many bytes of a pack's body it takes at the most) in batches, in order, each of which
+    fits into one blob."""
+    room = max_body(blob_limit) - _LIST_HEAD
+    batch: list[T] = []
     size = 0
-    for item in items:
-        need = _FORGOTTEN_BYTES if isinstance(item, Forgotten) else len(item.record) + _ENTRY_OVERHEAD
+    for part, need in parts:
         if batch and size + need > room:
             yield batch
             batch, size = [], 0
-        batch.append(item)
+        batch.append(part)
         size += need
     if batch:
         yield batch
 
 
-def seal_pack(place: Place, epoch: int, epoch_secret: bytes, batch: Sequence[Entry | Unread | Forgotten]) -> bytes:
+def _bytes_of(item: Item) -> int:
+    return _FORGOTTEN_BYTES if isinstance(item, Forgotten) else len(item.record) + _ENTRY_OVERHEAD
+
+
+def seal_pack(place: Place, epoch: int, epoch_secret: bytes, batch: Sequence[Item]) -> bytes:
     """The pack's blob: Cobblestone-256 under the pack key of the epoch."""
-    body = canonical.encode([item.value if isinstance(item, Forgotten) else [item.salt, item.record] for item in batch])
+    return seal_body(place, epoch, epoch_secret, encode_body(batch))
+
+
+def seal_body(place: Place, epoch: int, epoch_secret: bytes, body: bytes) -> bytes:
+    """The blob of a pack whose body is encoded already."""
     return seal(derive(epoch_secret, "epoch/pack"), place.context("pack", epoch), body)
 
 
 def open_pack(place: Place, epoch: int, epoch_secret: bytes, blob: bytes) -> list[Item]:
     """What a pack holds. Raises Tampered unless seal, form and every record are right."""
-    return [
-        Entry(from_record(item.record), item.salt, item.record) if isinstance(item, Unread) else item
-        for item in open_unread(place, epoch, epoch_secret, blob)
-    ]
+    return decode_body(open_body(place, epoch, epoch_secret, blob))
 
 
-def open_unread(place: Place, epoch: int, epoch_secret: bytes, blob: bytes) -> list[Unread | Forgotten]:
-    """The same without a look at the records."""
-    body = unseal(derive(epoch_secret, "epoch/pack"), place.context("pack", epoch), blob, "pack")
+def open_body(place: Place, epoch: int, epoch_secret: bytes, blob: bytes) -> bytes:
+    """The body of a pack, which nobody has looked into yet. Raises Tampered unless the seal is right."""
+    return unseal(derive(epoch_secret, "epoch/pack"), place.context("pack", epoch), blob, "pack")
+
+
+def encode_body(batch: Sequence[Item]) -> bytes:
+    """The body of a pack of these items."""
+    return canonical.encode([item.value if isinstance(item, Forgotten) else [item.salt, item.record] for item in batch])
+
+
+def decode_body(body: bytes) -> list[Item]:
+    """The items of a pack's body. Raises Tampered unless form and every record are right."""
     value = canonical.decode(body, "pack")
     if type(value) is not list:
         raise Tampered("A pack holds no list.", "Do not use it; its writer is faulty.")
-    return [_unread(item) for item in value]
+    return [_item(item) for item in value]
 
 
-def _unread(item: object) -> Unread | Forgotten:
+def join_bodies(bodies: Sequence[tuple[bytes, int]]) -> bytes:
+    """The body of a pack that holds what the packs of ``bodies`` do (each with the number of its items), of which this
+    device has a note: nothing in them is looked at."""
+    heads = [canonical.list_head(count) for _, count in bodies]
+    if any(not body.startswith(head) for (body, _), head in zip(bodies, heads, strict=True)):
+        raise Tampered("A pack holds another number of memories than was noted.", "Run this again on a whole home.")
+    items = [body[len(head) :] for (body, _), head in zip(bodies, heads, strict=True)]
+    return canonical.list_head(sum(count for _, count in bodies)) + b"".join(items)
+
+
+def _item(item: object) -> Item:
     if type(item) is bytes and len(item) == HASH_BYTES:
         return Forgotten(item)
     if type(item) is not list or len(item) != 2 or type(item[0]) is not bytes or type(item[1]) is not bytes:
         raise Tampered("An entry of a pack is malformed.", "Do not use it; its writer is faulty.")
     if len(item[0]) != SALT_BYTES:
         raise Tampered("A salt of a pack has a wrong length.", "Do not use it; its writer is faulty.")
-    return Unread(item[0], item[1])
+    return Entry(from_record(item[1]), item[0], item[1])

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeVar
+from functools import cached_property
+from typing import Protocol, TypeVar
 
 from .errors import BlobMissing, Rollback, Tampered
 from .forgotten import open_forgotten
@@ -17,9 +18,9 @@ from .heads import Head, HeadRef, PackRef, open_head
 from .keyring import EpochKeys, Keyring, follows, open_keyring
 from .keys import Anchor, PrivateKey
 from .memory_log import Frontier
-from .packs import Entry, Forgotten, Item, Unread, open_pack, open_unread
+from .packs import Entry, Item, PackNote, decode_body, open_body
 from .records import VaultRecord
-from .sealing import Place
+from .sealing import HoldsSecret, Place
 
 Fetch = Callable[[bytes, str], bytes]  # (SHA-256, what it is) -> bytes with that hash
 _HOW_TO_GO_ON = (
@@ -29,7 +30,6 @@ _HOW_TO_GO_ON = (
 _READS = 3  # of a vault out of which others take blobs meanwhile
 _T = TypeVar("_T")
 Progress = Callable[[int, int], None]  # (done, of how many)
-Kept = dict[PackRef, list[Item]]  # packs that were opened before, and what they hold
 
 
 @dataclass(frozen=True)
@@ -153,58 +153,107 @@ def open_head_of(place: Place, keyring: Keyring, ref: HeadRef, fetch: Fetch) -> 
     )
 
 
-def open_pack_of(place: Place, keyring: Keyring, ref: PackRef, fetch: Fetch) -> list[Item] | None:
-    """What a pack holds; None where its epoch lies before this holder's first. Raises Tampered naming the blob."""
-    return _opened(place, keyring, ref, fetch, open_pack)
+class Notes(Protocol):
+    """What a device has noted of packs. One that is lost is made again by reading the pack."""
+
+    def get(self, ref: PackRef) -> PackNote | None:
+        """The note of a pack, None if there is none."""
+
+    def put(self, ref: PackRef, note: PackNote) -> None:
+        """Keeps it."""
 
 
-def open_unread_of(place: Place, keyring: Keyring, ref: PackRef, fetch: Fetch) -> list[Unread | Forgotten] | None:
-    """The same without a look at the records."""
-    return _opened(place, keyring, ref, fetch, open_unread)
-
-
-def _opened(
-    place: Place,
-    keyring: Keyring,
-    ref: PackRef,
-    fetch: Fetch,
-    open_with: Callable[[Place, int, bytes, bytes], list[_T]],
-) -> list[_T] | None:
-    keys = _keys_of(keyring, ref)
-    if keys is None:
+class _NoNotes:
+    def get(self, ref: PackRef) -> PackNote | None:
         return None
-    items = _named(ref.hash, lambda: open_with(place, ref.epoch, keys.secret, fetch(ref.hash, "pack")))
-    if len(items) != ref.count:
-        raise Tampered(
-            f"Pack {ref.hash.hex()} holds {len(items)} memories, its head says {ref.count}.", "Its writer is faulty."
-        )
-    return items
+
+    def put(self, ref: PackRef, note: PackNote) -> None:
+        pass
 
 
-def read_items(view: View, fetch: Fetch, progress: Progress | None = None, kept: Kept | None = None) -> list[Item]:
+NO_NOTES: Notes = _NoNotes()
+
+
+class Pack(HoldsSecret):
+    """A pack that a view names. It is read when that is needed first."""
+
+    def __init__(self, place: Place, ref: PackRef, keys: EpochKeys, fetch: Fetch) -> None:
+        self.ref = ref
+        self._place = place
+        self._keys = keys
+        self._fetch = fetch
+        self._note: PackNote | None = None
+
+    def body(self) -> bytes:
+        """Fetches and opens it, and does not look into it. Raises Tampered naming the blob."""
+        ref, keys = self.ref, self._keys
+        return _named(ref.hash, lambda: open_body(self._place, ref.epoch, keys.secret, self._fetch(ref.hash, "pack")))
+
+    @cached_property
+    def items(self) -> list[Item]:
+        """What it holds. Raises Tampered naming the blob."""
+        items = _named(self.ref.hash, lambda: decode_body(self.body()))
+        self._must_have(len(items))
+        return items
+
+    def note(self, start: int, notes: Notes) -> PackNote:
+        """The note of it as the part of the memory log that begins at index ``start``; read for that where there is
+        none."""
+        found = self._note or notes.get(self.ref)
+        if found is None or found.stretch.start != start:
+            found = PackNote.of(self.items, start, self._place)
+            notes.put(self.ref, found)
+        self._must_have(found.stretch.size)
+        self._note = found
+        return found
+
+    def _must_have(self, count: int) -> None:
+        if count != self.ref.count:
+            raise Tampered(
+                f"Pack {self.ref.hash.hex()} holds {count} memories, its head says {self.ref.count}.",
+                "Its writer is faulty.",
+            )
+
+
+Kept = dict[PackRef, Pack]  # packs that were read before
+
+
+def pack_of(view: View, ref: PackRef, fetch: Fetch) -> Pack | None:
+    """A pack that ``view`` names; None where its epoch lies before this holder's first."""
+    keys = _keys_of(view.keyring, ref)
+    return Pack(view.place, ref, keys, fetch) if keys else None
+
+
+def read_items(
+    view: View,
+    fetch: Fetch,
+    progress: Progress | None = None,
+    *,
+    kept: Kept | None = None,
+    notes: Notes = NO_NOTES,
+) -> list[Item]:
     """All that the packs of a view hold, in log order, compared with the memory log where this holder can open all of
     it.
 
     What is in ``kept`` and opens to this keyring is neither fetched nor opened again; afterwards it has the packs of
-    this view, and no others.
+    this view, and no others. ``notes`` spare hashing what was read by an earlier process.
     """
     items: list[Item] = []
-    opened: Kept = {}
-    whole = view.head.base is None or view.base is not None
+    read: Kept = {}
+    log = Frontier() if view.head.base is None or view.base is not None else None
     for done, ref in enumerate(view.packs):
-        known = kept.get(ref) if kept and view.keyring.keys_of(ref.epoch) else None
-        batch = known or open_pack_of(view.place, view.keyring, ref, fetch)
-        whole = whole and batch is not None
-        items += batch or []
-        if batch is not None:
-            opened[ref] = batch
+        pack = pack_of(view, ref, fetch)
+        if pack:
+            read[ref] = pack = (kept or {}).get(ref, pack)
+            items += pack.items
+        log = log.followed_by(pack.note(log.size, notes).stretch) if log and pack else None
         if progress:
             progress(done + 1, len(view.packs))
     if kept is not None:
         kept.clear()
-        kept.update(opened)
-    if whole:
-        check_log(view, Frontier().extended(item.commitment(view.place) for item in items))
+        kept.update(read)
+    if log is not None:
+        check_log(view, log)
     return items
 
 
@@ -217,9 +266,16 @@ def check_log(view: View, log: Frontier) -> None:
         )
 
 
-def read_entries(view: View, fetch: Fetch, progress: Progress | None = None, kept: Kept | None = None) -> list[Entry]:
+def read_entries(
+    view: View,
+    fetch: Fetch,
+    progress: Progress | None = None,
+    *,
+    kept: Kept | None = None,
+    notes: Notes = NO_NOTES,
+) -> list[Entry]:
     """The entries that still have a memory, in log order; read and checked as ``read_items`` does."""
-    return [item for item in read_items(view, fetch, progress, kept) if isinstance(item, Entry)]
+    return [item for item in read_items(view, fetch, progress, kept=kept, notes=notes) if isinstance(item, Entry)]
 
 
 def read_forgotten(view: View, fetch: Fetch) -> frozenset[bytes]:

@@ -18,6 +18,7 @@ from .home import Home, SealedFile
 from .keyring import Roster
 from .keys import HolderKey, PublicKey
 from .outbox import Outbox
+from .pack_notes import drop_notes
 from .sealing import Place
 
 _SEALED = ("seen", "journal", "bump", "doomed")  # the sealed files of a vault's folder
@@ -83,4 +84,5 @@ def _seal_anew(home: Home, place: Callable[[bytes], Place], old: HolderKey, new:
         folder = home.vault_folder(vault_id)
         for name in _SEALED:
             SealedFile(folder / name, new, place(vault_id)).take_over(old)
+        drop_notes(folder)
         Outbox(folder / "outbox", place(vault_id)).take_over(old, new)

@@ -1,77 +1,99 @@
 """Packs made anew over the same memory log: what a forget takes out, and what a clean cut seals under new keys. Pure.
 
-Packs come as (reference, blob) one after the other, so that a large vault is never in memory twice. All that is read is
+Packs come as (reference, blob) one after the other, so that a large vault is never in memory twice. All of them are
 compared with the memory log before the last one comes: what a faulty writer left out is not sealed anew as the whole.
+What this device has a note of it has compared before, and then the bodies of packs are carried over as they are.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
+from functools import reduce
 
 from .errors import AccessEnded, MemSyncError, Tampered
 from .heads import PackRef
-from .keyring import ENVELOPE_BYTES, MAX_SLOTS, SLOTS, EpochKeys, Keyring, roster_bytes
+from .keyring import ENVELOPE_BYTES, MAX_SLOTS, SLOTS, EpochKeys, roster_bytes
 from .memory_log import Frontier
-from .packs import Entry, Forgotten, Item, ItemT, Unread, seal_pack, split, without
-from .reading import Fetch, Progress, View, check_log, open_head_of, open_pack_of, open_unread_of
+from .packs import PackNote, encode_body, gathered, join_bodies, seal_body, without
+from .reading import NO_NOTES, Fetch, Notes, Pack, Progress, View, check_log, open_head_of, pack_of
 from .sealing import Place, derive, sha256, unseal
 
 
 def thinned(
-    view: View, forgotten: Collection[bytes], fetch: Fetch, progress: Progress | None = None
+    view: View,
+    forgotten: Collection[bytes],
+    fetch: Fetch,
+    progress: Progress | None = None,
+    notes: Notes = NO_NOTES,
 ) -> Iterator[tuple[PackRef, bytes | None]]:
     """All packs of a view in order. One that holds a memory of ``forgotten`` (ids) is sealed anew without it, under the
     keys of its own epoch, so that nobody can open more than before; the others come as they are, without a blob."""
-    for ref, items in _packs(view, open_pack_of, fetch, progress):
-        keys = view.keyring.keys_of(ref.epoch)
-        if keys and _holds(items, forgotten):
-            blob = seal_pack(view.place, ref.epoch, keys.secret, without(items, forgotten, view.place))
-            yield PackRef(sha256(blob), ref.epoch, ref.count), blob
+    for pack, note in _packs(view, fetch, progress, notes):
+        keys = view.keyring.keys_of(pack.ref.epoch)
+        if keys and note.has_any(forgotten):
+            items = without(pack.items, forgotten, view.place)
+            note = PackNote.of(items, note.stretch.start, view.place)
+            yield _sealed(view.place, keys, [(encode_body(items), note)], notes)
         else:
-            yield ref, None
+            yield pack.ref, None
 
 
 def resealed(
-    view: View, forgotten: Collection[bytes], keys: EpochKeys, fetch: Fetch, progress: Progress | None = None
-) -> Iterator[tuple[PackRef, bytes]]:
-    """The same log in new packs, as few as hold it, under ``keys``, and without the memories of ``forgotten``."""
-    items: Iterable[Entry | Unread | Forgotten]
-    if forgotten:
-        packs = _packs(view, open_pack_of, fetch, progress)
-        items = (item for _, pack in packs for item in without(pack, forgotten, view.place))
-    else:
-        items = (item for _, pack in _packs(view, open_unread_of, fetch, progress) for item in pack)
-    for batch in split(items):
-        blob = seal_pack(view.place, keys.epoch, keys.secret, batch)
-        yield PackRef(sha256(blob), keys.epoch, len(batch)), blob
-
-
-def epochs_holding(view: View, ids: Collection[bytes], fetch: Fetch) -> set[int]:
-    """The epochs of the packs that hold a memory of ``ids``."""
-    return {ref.epoch for ref, items in _packs(view, open_pack_of, fetch) if _holds(items, ids)}
-
-
-def _holds(items: Iterable[Item], ids: Collection[bytes]) -> bool:
-    return any(isinstance(item, Entry) and item.memory.id in ids for item in items)
-
-
-def _packs(
     view: View,
-    opened: Callable[[Place, Keyring, PackRef, Fetch], list[ItemT] | None],
+    forgotten: Collection[bytes],
+    keys: EpochKeys,
     fetch: Fetch,
     progress: Progress | None = None,
-) -> Iterator[tuple[PackRef, list[ItemT]]]:
+    notes: Notes = NO_NOTES,
+) -> Iterator[tuple[PackRef, bytes]]:
+    """The same log in new packs under ``keys``, without the memories of ``forgotten``: each new pack holds as many of
+    the old ones as fit into it."""
+    parts = ((part, part[1].size) for part in _bodies(view, forgotten, fetch, progress, notes))
+    for batch in gathered(parts):
+        yield _sealed(view.place, keys, batch, notes)
+
+
+def _bodies(
+    view: View, forgotten: Collection[bytes], fetch: Fetch, progress: Progress | None, notes: Notes
+) -> Iterator[tuple[bytes, PackNote]]:
+    for pack, note in _packs(view, fetch, progress, notes):
+        if note.has_any(forgotten):
+            items = without(pack.items, forgotten, view.place)
+            yield encode_body(items), PackNote.of(items, note.stretch.start, view.place)
+        else:
+            yield pack.body(), note
+
+
+def _sealed(
+    place: Place, keys: EpochKeys, bodies: Sequence[tuple[bytes, PackNote]], notes: Notes
+) -> tuple[PackRef, bytes]:
+    """A pack that holds what those of ``bodies`` do, and its blob."""
+    note = reduce(PackNote.followed_by, (note for _, note in bodies))
+    body = join_bodies([(body, note.stretch.size) for body, note in bodies])
+    blob = seal_body(place, keys.epoch, keys.secret, body)
+    ref = PackRef(sha256(blob), keys.epoch, note.stretch.size)
+    notes.put(ref, note)
+    return ref, blob
+
+
+def epochs_holding(view: View, ids: Collection[bytes], fetch: Fetch, notes: Notes = NO_NOTES) -> set[int]:
+    """The epochs of the packs that hold a memory of ``ids``."""
+    return {pack.ref.epoch for pack, note in _packs(view, fetch, None, notes) if note.has_any(ids)}
+
+
+def _packs(view: View, fetch: Fetch, progress: Progress | None, notes: Notes) -> Iterator[tuple[Pack, PackNote]]:
     log = Frontier()
     for done, ref in enumerate(view.packs):
-        items = opened(view.place, view.keyring, ref, fetch)
-        if items is None or (view.head.base and view.base is None):
+        pack = pack_of(view, ref, fetch)
+        if pack is None or (view.head.base and view.base is None):
             raise AccessEnded(
                 "This device does not open the older part of the vault, so it can't take anything out of it.",
                 "Use a device that has read the vault from its beginning.",
             )
-        log = log.extended(item.commitment(view.place) for item in items)
-        yield ref, items
+        note = pack.note(log.size, notes)
+        log = log.followed_by(note.stretch)
+        yield pack, note
         if progress:
             progress(done + 1, len(view.packs))
     check_log(view, log)

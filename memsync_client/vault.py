@@ -117,7 +117,7 @@ class Vault(KeptVault):
 
         def read(record: VaultRecord) -> dict[bytes, list[Memory]]:
             view = self._view(record)
-            committed = read_entries(view, self._blobs(view.record).fetch, progress)
+            committed = read_entries(view, self._blobs(view.record).fetch, progress, notes=self._notes)
             fresh = self._sorted(view, waiting, committed).fresh
             return memories.tips([entry.memory for entry in committed] + fresh)
 
@@ -196,7 +196,7 @@ class Vault(KeptVault):
         compare = lost is not None or any(
             entry.imported or any(memory.id in forgotten for memory in entry.memories) for entry in waiting
         )
-        found = self._sorted(view, waiting, read_entries(view, fetch) if compare else [], keep_edits)
+        found = self._sorted(view, waiting, read_entries(view, fetch, notes=self._notes) if compare else [], keep_edits)
         if lost and ([entry.memory for entry in lost.entries], lost.outbox) == (found.fresh, found.names):
             return lost, found
         return Batch(entries(found.fresh), found.names), found

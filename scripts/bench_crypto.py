@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from functools import partial
 from itertools import count
@@ -24,11 +24,13 @@ from memsync_client.heads import FIRST, HeadRef, PackRef, seal_head
 from memsync_client.interchange import jsonl
 from memsync_client.keyring import Holder, OwnerKeys, Role, Roster, new_import_key, open_keyring, seal_keyring
 from memsync_client.keys import HolderKey, PublicKey
+from memsync_client.pack_notes import PackNotes
 from memsync_client.packs import entries, seal_pack, split
-from memsync_client.reading import View
+from memsync_client.reading import NO_NOTES, Notes, View, read_items
 from memsync_client.records import Block, VaultRecord
 from memsync_client.rewriting import resealed
-from memsync_client.sealing import MAX_BLOB, Place, derive, seal, seal_raw, sealed_size, sha256, sign, unseal, verify
+from memsync_client.sealing import Place, seal, seal_raw, sealed_size, sha256, sign, unseal, verify
+from memsync_client.storage.blobs import Blobs
 from memsync_client.storage.file import FileStorage
 
 PLACE = Place(31_337, os.urandom(20), os.urandom(32))
@@ -143,16 +145,17 @@ def rotations() -> None:
         drafts = jsonl.read(stream, SAMPLE.name).drafts
     batch = entries(drafts[i % len(drafts)].memory(os.urandom(16)) for i in range(MEMORIES))
     log = FIRST.log.extended(entry.commitment(PLACE) for entry in batch)
-    keys, device = OwnerKeys.new(1), HolderKey(os.urandom(32)).xwing
-    roster = roster_of([device.public])
-    before = open_keyring(PLACE, 1, seal_keyring(PLACE, keys, roster), device)
+    keys, holder = OwnerKeys.new(1), HolderKey(os.urandom(32))
+    roster = roster_of([holder.xwing.public])
+    before = open_keyring(PLACE, 1, seal_keyring(PLACE, keys, roster), holder.xwing)
     with tempfile.TemporaryDirectory(dir=".") as name:
         folder, number = Path(name), count()
-        host = FileStorage(folder)
-        packs = []
+        blobs, notes = Blobs(FileStorage(folder)), PackNotes(folder / "state", holder, PLACE)
+        packs: list[PackRef] = []
         for part in split(batch):
-            (blob_hash,) = host.put([seal_pack(PLACE, 1, keys.secret, part)])
-            packs.append(PackRef(blob_hash, 1, len(part)))
+            blob = seal_pack(PLACE, 1, keys.secret, part)
+            blobs.store([blob])
+            packs.append(PackRef(sha256(blob), 1, len(part)))
         head = FIRST.next(HeadRef(bytes(32), 1), None, 2, tuple(packs), log)
         record = VaultRecord(
             PLACE.vault_id,
@@ -169,32 +172,35 @@ def rotations() -> None:
             Block(1, bytes(32), datetime.now(UTC)),
         )
         view = View(PLACE, record, before, head, FIRST)
+        read_items(view, blobs.fetch, notes=notes)
 
-        def lazy() -> list[bytes]:
+        def lazy() -> Iterator[bytes]:
             new = OwnerKeys.new(2)
-            ring = seal_keyring(PLACE, new, roster, before)
-            return [ring, seal_head(PLACE, 2, new.secret, new.writer_key, head)]
+            yield seal_keyring(PLACE, new, roster, before)
+            yield seal_head(PLACE, 2, new.secret, new.writer_key, head)
 
-        def clean() -> list[bytes]:
+        def clean(notes: Notes) -> Iterator[bytes]:
             new = OwnerKeys.new(2)
-            made = [blob for _, blob in resealed(view, (), new, lambda blob_hash, _: host.get(blob_hash, MAX_BLOB))]
-            ring = seal_keyring(PLACE, new, roster, before, keep_history=False)
-            return [*made, ring, seal_head(PLACE, 2, new.secret, new.writer_key, head)]
+            yield from (blob for _, blob in resealed(view, (), new, blobs.fetch, None, notes))
+            yield seal_keyring(PLACE, new, roster, before, keep_history=False)
+            yield seal_head(PLACE, 2, new.secret, new.writer_key, head)
 
-        def alone() -> list[bytes]:
-            context = PLACE.context("pack", 1)
-            blobs = [host.get(pack.hash, MAX_BLOB) for pack in packs]
-            return [seal(key, context, unseal(key, context, blob, "pack")) for blob in blobs]
+        def stored(work: Callable[[], Iterator[bytes]]) -> None:
+            for blob in work():
+                blobs.store([blob])
 
-        key = derive(keys.secret, "epoch/pack")
-        print(f"\nRotating {MEMORIES:,} memories, on the disk when it returns       the same bytes, one fsync")
-        works = (("lazy", lazy), ("clean", clean), ("clean, entries and log not looked at", alone))
+        print(f"\nRotating {MEMORIES:,} memories, stored and read back           the same bytes, one fsync")
+        works = (
+            ("lazy", lazy),
+            ("clean", partial(clean, notes)),
+            ("clean, where nothing was noted", partial(clean, NO_NOTES)),
+        )
         for kind, work in works:
             data = b"".join(work())
             plain = best(lambda data=data: write_atomic(folder / f"p{next(number)}", data), 15)  # type: ignore[misc]
-            whole = best(lambda work=work: host.put(work()), 15)  # type: ignore[misc]
+            whole = best(partial(stored, work), 15)
             times = f"{whole * 1e3:>8.1f} ms {plain * 1e3:>12.1f} ms {whole / plain:>6.1f}x"
-            print(f"  {kind:<38}{len(data):>10,} bytes {times}")
+            print(f"  {kind:<34}{len(data):>10,} bytes {times}")
 
 
 def roster_of(holders: list[PublicKey]) -> Roster:

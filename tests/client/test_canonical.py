@@ -251,3 +251,8 @@ def test_fields__of_another_shape__is_refused(value: Any, cause: str) -> None:
     with pytest.raises(Tampered) as refused:
         canonical.fields(value, SHAPE, "head")
     assert refused.value.cause == cause
+
+
+@pytest.mark.parametrize("count", [0, 1, 23, 24, 255, 256, 65_535, 65_536])
+def test_list_head__and_the_items_encodings__are_the_list_encoded(count: int) -> None:
+    assert canonical.list_head(count) + canonical.encode(7) * count == canonical.encode([7] * count)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import reduce
+from itertools import pairwise
 
 import pytest
 from eth_hash.auto import keccak
@@ -10,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from memsync_client.errors import Tampered
-from memsync_client.memory_log import Frontier, MemoryLog, commitment
+from memsync_client.memory_log import Frontier, MemoryLog, Stretch, commitment
 from tests.client.material import PLACE, flipped, secret
 
 ENTRIES = [secret(f"entry {i}") for i in range(201)]
@@ -131,3 +133,39 @@ def test_extended__leaves_the_frontier_before_as_it_was() -> None:
     root = before.memory_root
     before.extended(ENTRIES[5:9])
     assert (before.size, before.memory_root) == (5, root)
+
+
+# Stretches ------------------------------------------------------------------------------------------------------------
+
+PLACES = st.lists(st.integers(0, 70), min_size=3, max_size=6).map(sorted)
+
+
+@given(PLACES)
+@settings(max_examples=300, deadline=None)
+def test_stretch__in_any_pieces__is_the_same_and_makes_the_log_whole(places: list[int]) -> None:
+    pieces = [Stretch.of(start, ENTRIES[start:end]) for start, end in pairwise(places)]
+    whole = Stretch.of(places[0], ENTRIES[places[0] : places[-1]])
+    assert reduce(Stretch.followed_by, pieces) == whole
+    assert Frontier().extended(ENTRIES[: places[0]]).followed_by(whole) == Frontier().extended(ENTRIES[: places[-1]])
+
+
+def test_stretch__roots__are_those_of_perfect_subtrees() -> None:
+    assert Stretch.of(3, ENTRIES[3:13]).roots == (
+        tree_hash(ENTRIES[3:4]),
+        tree_hash(ENTRIES[4:8]),
+        tree_hash(ENTRIES[8:12]),
+        tree_hash(ENTRIES[12:13]),
+    )
+    assert Stretch.of(7, ()) == Stretch(7, 0, ())
+
+
+def test_stretch__that_does_not_follow_or_is_malformed__refused() -> None:
+    one = Stretch.of(4, ENTRIES[4:6])
+    for other in (Stretch.of(7, ENTRIES[7:8]), Stretch.of(4, ENTRIES[4:6])):
+        with pytest.raises(ValueError, match="adjacent"):
+            one.followed_by(other)
+        with pytest.raises(ValueError, match="adjacent"):
+            Frontier().followed_by(other)
+    for wrong in ((4, 2, ()), (4, 2, one.roots * 2), (4, 2, (b"short",)), (4, -1, ()), (-1, 1, one.roots)):
+        with pytest.raises(Tampered):
+            Stretch(*wrong)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import reduce
 from itertools import pairwise
 from typing import Any
 
@@ -21,10 +22,11 @@ from memsync_client.packs import (
     Entry,
     Forgotten,
     Item,
-    Unread,
+    PackNote,
+    encode_body,
     entries,
+    join_bodies,
     open_pack,
-    open_unread,
     seal_pack,
     split,
     without,
@@ -86,14 +88,49 @@ def test_entries__have_fresh_salts_and_commit_to_vault_salt_and_record() -> None
     assert one.commitment(OTHER_PLACES["vault"]) != one.commitment(PLACE)
 
 
-def test_open__unread__the_same_entries_and_the_same_pack_again() -> None:
-    batch: list[Item] = [*entries([memory(1), memory(2)]), Forgotten(secret("gone"))]
-    blob = seal_pack(PLACE, EPOCH, SECRET, batch)
-    found = open_unread(PLACE, EPOCH, SECRET, blob)
-    assert [type(item) for item in found] == [Unread, Unread, Forgotten]
-    assert [item.commitment(PLACE) for item in found] == [item.commitment(PLACE) for item in batch]
-    assert list(split(found)) == [found]
-    assert opened(seal_pack(PLACE, EPOCH, SECRET, found)) == batch
+BATCHES = st.lists(st.lists(st.none() | MEMORIES, min_size=1, max_size=3), min_size=1, max_size=4)
+
+
+@given(BATCHES, st.integers(0, 40))
+@settings(max_examples=200, deadline=None)
+def test_join_bodies__of_packs_in_a_row__the_body_and_the_note_of_one_that_holds_them_all(
+    batches: list[list[Memory | None]], start: int
+) -> None:
+    whole: list[Item] = []
+    bodies, notes = [], []
+    for batch in batches:
+        items: list[Item] = [entries([one])[0] if one else Forgotten(secret("gone")) for one in batch]
+        bodies.append((encode_body(items), len(items)))
+        notes.append(PackNote.of(items, start + len(whole), PLACE))
+        whole += items
+    assert join_bodies(bodies) == encode_body(whole)
+    note, apart = PackNote.of(whole, start, PLACE), reduce(PackNote.followed_by, notes)
+    assert (apart.stretch, apart.size) == (note.stretch, note.size)
+    assert set(ids_of(apart)) == set(ids_of(note)) == {one.memory.id for one in whole if isinstance(one, Entry)}
+    assert note.size >= len(encode_body(whole)) - 5
+
+
+def ids_of(note: PackNote) -> list[bytes]:
+    return [note.ids[i : i + 16] for i in range(0, len(note.ids), 16)]
+
+
+def test_note__says_whose_memories_are_in_the_pack_and_not_those_of_the_forgotten() -> None:
+    batch = without(entries([memory(1), memory(2), memory(1).edited("It ends on the ferry.")]), {memory(2).id}, PLACE)
+    note = PackNote.of(batch, 5, PLACE)
+    assert ids_of(note) == [memory(1).id]
+    assert (note.has_any({memory(1).id, secret("id")[:16]}), note.has_any({memory(2).id}), note.has_any(())) == (
+        True,
+        False,
+        False,
+    )
+    across = memory(1).id[8:] + memory(2).id[:8]
+    assert not PackNote.of(entries([memory(1), memory(2)]), 0, PLACE).has_any({across})
+
+
+def test_join_bodies__another_number_than_was_noted__tampered() -> None:
+    body = encode_body(ONE)
+    with pytest.raises(Tampered):
+        join_bodies([(body, 1), (body, 2)])
 
 
 def test_without__leaves_the_commitments_of_all_revisions_and_everything_else() -> None:

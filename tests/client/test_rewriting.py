@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
 import pytest
 
 from memsync_client.errors import AccessEnded, ForeignKeyring, Rollback, Tampered
 from memsync_client.forgotten import seal_forgotten
-from memsync_client.packs import Entry, Forgotten, entries
-from memsync_client.reading import read_forgotten, read_items
-from memsync_client.rewriting import earlier_keyrings, named_before, resealed, thinned
+from memsync_client.heads import PackRef
+from memsync_client.packs import Entry, Forgotten, PackNote, entries
+from memsync_client.reading import NO_NOTES, read_forgotten, read_items
+from memsync_client.rewriting import earlier_keyrings, epochs_holding, named_before, resealed, thinned
 from tests.client.author import OWN, Author
 from tests.client.material import PLACE, device, memory, reader, roster, secret
 
@@ -133,3 +134,87 @@ def test_rewriting__packs_are_not_those_of_the_log__tampered_before_the_last(
     for act in (thinned(view, set(), author.host.fetch), resealed(view, set(), author.keys, author.host.fetch)):
         with pytest.raises(Tampered, match=view.record.content_hash.hex()):
             list(act)
+
+
+# With notes -----------------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Kept:
+    """Notes in memory."""
+
+    notes: dict[PackRef, PackNote] = field(default_factory=dict)
+
+    def get(self, ref: PackRef) -> PackNote | None:
+        return self.notes.get(ref)
+
+    def put(self, ref: PackRef, note: PackNote) -> None:
+        self.notes[ref] = note
+
+
+def test_read__once_noted__compares_the_log_by_the_notes_alone(author: Author, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept, view = Kept(), author.view()
+    items = read_items(view, author.host.fetch, notes=kept)
+    assert set(kept.notes) == set(view.packs)
+    with monkeypatch.context() as patch:
+        patch.setattr(PackNote, "of", None)
+        assert read_items(view, author.host.fetch, notes=kept) == items
+    author.commit([memory(4)])
+    assert len(read_items(author.view(), author.host.fetch, notes=kept)) == len(kept.notes) == 4
+    for places in ((1, 0, 2, 3), (0, 1, 2), (0, 1, 3), (0, 2, 3)):
+        packs = tuple(author.view().packs[place] for place in places)
+        record = author.publish(replace(author.head, version=9, packs=packs))
+        with pytest.raises(Tampered, match=record.content_hash.hex()):
+            read_items(author.view(record), author.host.fetch, notes=kept)
+
+
+def test_read__noted_pack_under_another_number__tampered(author: Author) -> None:
+    kept = Kept()
+    read_items(author.view(), author.host.fetch, notes=kept)
+    first, *rest = author.view().packs
+    kept.notes |= {replace(first, count=2): kept.notes[first]}
+    record = author.publish(replace(author.head, version=9, packs=(replace(first, count=2), *rest)))
+    with pytest.raises(Tampered, match="holds 1 memories, its head says 2"):
+        list(thinned(author.view(record), set(), author.host.fetch, None, kept))
+
+
+def test_resealed__with_notes__the_same_entries_unread_and_a_note_of_each_new_pack(
+    author: Author, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept, view, old = Kept(), author.view(), author.read()
+    read_items(view, author.host.fetch, notes=kept)
+    author.new_epoch(2, OWN, keep_history=False)
+    with monkeypatch.context() as patch:
+        patch.setattr("memsync_client.reading.decode_body", None)
+        ((ref, blob),) = resealed(view, (), author.keys, author.host.fetch, None, kept)
+    author.host.put(blob)
+    author.replaced((ref,))
+    assert author.read() == old
+    note = kept.notes.pop(ref)
+    read_items(author.view(), author.host.fetch, notes=kept)
+    assert kept.notes[ref] == note
+
+
+def test_thinned__with_notes__fetches_what_holds_the_memory_and_nothing_else(author: Author) -> None:
+    kept, view = Kept(), author.view()
+    read_items(view, author.host.fetch, notes=kept)
+    author.host.fetched.clear()
+    found = list(thinned(view, {memory(2).id}, author.host.fetch, None, kept))
+    assert author.host.fetched == [(view.packs[1].hash, "pack")]
+    assert [ref.hash == old.hash for (ref, _), old in zip(found, view.packs, strict=True)] == [True, False, True]
+    assert kept.notes[found[1][0]].ids == b""
+    assert epochs_holding(view, {memory(2).id}, author.host.fetch, kept) == {1}
+    assert epochs_holding(view, {memory(7).id}, author.host.fetch, kept) == set()
+
+
+def test_resealed__of_more_than_one_blob_holds__new_packs_in_order_each_within_the_limit(author: Author) -> None:
+    for number in range(5, 10):
+        author.commit([memory(number, f"{number}" * 60_000)] * 6)
+    old, view = author.read(), author.view()
+    author.new_epoch(2, OWN, keep_history=False)
+    packs = list(resealed(view, (), author.keys, author.host.fetch, None, NO_NOTES))
+    assert [ref.count for ref, _ in packs] == [3 + 2 * 6, 2 * 6, 6]
+    for _, blob in packs:
+        author.host.put(blob)
+    author.replaced(tuple(ref for ref, _ in packs))
+    assert author.read() == old

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from enum import IntEnum
+from itertools import islice
 
 from .committing import Batch, Landed, NewKeyring, Rewrite
 from .errors import AccessEnded, BlobMissing, InvalidRequest, MemSyncError, StorageUnavailable, Tampered
@@ -22,6 +23,7 @@ from .roster import roster_of
 from .storage.blobs import Blobs
 
 SHORTEST_PERIOD = timedelta(days=1)  # a keyring has room for some two thousand epochs
+_AT_ONCE = 8  # packs made anew, of up to 1 MB
 _LONGEST_PERIOD = timedelta(days=36_500)
 
 
@@ -111,10 +113,9 @@ class KeptVault(HeldVault):
         self._committer(view.record).check(view, ring)
         packs: list[PackRef] = []
         stored = 0
-        for ref, blob in thinned(view, ids, blobs.fetch, progress, self._notes):
-            packs.append(ref)
-            if blob:
-                stored += self._store(blobs, blob, ref, orphans)
+        for some in _batched(thinned(view, ids, blobs.fetch, progress, self._notes)):
+            packs += [ref for ref, _ in some]
+            stored += self._store(blobs, some, orphans)
         doomed = {ref.hash for ref in view.packs} | set(view.head.forgotten)
         if packs == list(view.packs) and ids <= known:
             blobs.discard(orphans - doomed)
@@ -141,20 +142,21 @@ class KeptVault(HeldVault):
         self._committer(view.record).check(view, ring)
         packs: list[PackRef] = []
         stored = 0
-        for ref, blob in resealed(view, ids, ring.keys, blobs.fetch, progress, self._notes):
-            packs.append(ref)
-            stored += self._store(blobs, blob, ref, orphans)
+        for some in _batched(resealed(view, ids, ring.keys, blobs.fetch, progress, self._notes)):
+            packs += [ref for ref, _ in some]
+            stored += self._store(blobs, some, orphans)
         known = read_forgotten(view, blobs.fetch)
         doomed = named_before(view, blobs.fetch) | set(self._earlier_keyrings(view, blobs))
         landed = self._commit(view, Batch([]), ring, Rewrite(tuple(packs), known | ids, frozenset(doomed), stored))
         blobs.discard(orphans - {ref.hash for ref in packs})
         return landed
 
-    def _store(self, blobs: Blobs, blob: bytes, ref: PackRef, orphans: set[bytes]) -> int:
-        """Stores a pack made anew; an orphan, should another writer be first."""
-        blobs.store([blob])
-        orphans.add(ref.hash)
-        return len(blob)
+    def _store(self, blobs: Blobs, packs: Sequence[tuple[PackRef, bytes | None]], orphans: set[bytes]) -> int:
+        """Stores the packs made anew; orphans, should another writer be first. Returns their bytes."""
+        made = {ref.hash: blob for ref, blob in packs if blob}
+        blobs.store(list(made.values()))
+        orphans.update(made)
+        return sum(map(len, made.values()))
 
     def _let_in(self) -> tuple[Landed, ...]:
         """One commit more where a cut has kept a reader waiting who may read from the next epoch on."""
@@ -229,6 +231,12 @@ class KeptVault(HeldVault):
                         if any(holder.since <= sealed <= epoch for sealed in epochs):
                             found[holder.key.id] = holder
         return tuple(found.values())
+
+
+def _batched(packs: Iterator[tuple[PackRef, bytes | None]]) -> Iterator[list[tuple[PackRef, bytes | None]]]:
+    """A few at a time: each storing waits for the disk, and all at once may be much memory."""
+    while some := list(islice(packs, _AT_ONCE)):
+        yield some
 
 
 def pending(roster: Roster) -> tuple[Holder, ...]:

@@ -20,7 +20,7 @@ from .memory_log import Stretch
 from .packs import PackNote
 from .sealing import HoldsSecret, Place
 
-FOLDER = "notes"
+FOLDER = "packs"
 _NAME = re.compile("[0-9a-f]{64}")
 _NOTE = {"start": int, "count": int, "roots": list, "size": int, "ids": bytes}
 

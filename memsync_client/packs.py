@@ -155,7 +155,7 @@ def join_bodies(bodies: Sequence[tuple[bytes, int]]) -> bytes:
     heads = [canonical.list_head(count) for _, count in bodies]
     if any(not body.startswith(head) for (body, _), head in zip(bodies, heads, strict=True)):
         raise Tampered("A pack holds another number of memories than was noted.", "Run this again on a whole home.")
-    items = [body[len(head) :] for (body, _), head in zip(bodies, heads, strict=True)]
+    items = [memoryview(body)[len(head) :] for (body, _), head in zip(bodies, heads, strict=True)]
     return canonical.list_head(sum(count for _, count in bodies)) + b"".join(items)
 
 

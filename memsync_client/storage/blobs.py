@@ -24,7 +24,7 @@ class Blobs:
     def __init__(self, host: Storage, copies: Path | None = None, first: Storage | None = None) -> None:
         self.host = host
         self._first = first
-        self._copies = FileStorage(copies) if copies else None
+        self._copies = FileStorage(copies, durable=False) if copies else None
 
     def fetch(self, blob_hash: bytes, what: str) -> bytes:
         """The bytes with that hash, from the local copy or a host. Raises Tampered or BlobMissing naming the blob."""

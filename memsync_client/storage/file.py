@@ -26,10 +26,14 @@ def folder_of(base_uri: str) -> Path:
 
 
 class FileStorage:
-    """A folder of blobs. It must exist: a folder that is gone is an error, never made anew in silence."""
+    """A folder of blobs. It must exist: a folder that is gone is an error, never made anew in silence.
 
-    def __init__(self, folder: Path) -> None:
+    ``durable`` is False for copies of what a host has: nobody waits until those are on the disk.
+    """
+
+    def __init__(self, folder: Path, *, durable: bool = True) -> None:
         self.folder = folder
+        self._durable = durable
 
     def put(self, blobs: Iterable[bytes]) -> list[bytes]:
         """Each blob is on the disk, whole, before its name stands in the folder."""
@@ -37,8 +41,9 @@ class FileStorage:
         hashes = []
         for blob in blobs:
             hashes.append(sha256(blob))
-            write_atomic(self._path(hashes[-1]), blob, mode=0o644, sync=False)
-        sync_folder(self.folder)
+            write_atomic(self._path(hashes[-1]), blob, mode=0o644, sync=False, flush=self._durable)
+        if self._durable:
+            sync_folder(self.folder)
         return hashes
 
     def get(self, blob_hash: bytes, limit: int) -> bytes:

@@ -42,7 +42,7 @@ LAYERS = (
     {"import_files", "interchange.omi", "interchange.markdown", "following"},
     {"interchange.formats"},
     {"home", "storage.blobs"},
-    {"wallet", "refusals", "rpc"},
+    {"wallet", "refusals", "rpc", "pack_notes"},
     {"transactions", "agreement"},
     {"registry"},
     {"practice", "verifying"},

@@ -23,7 +23,7 @@ def test_get__what_was_put__and_nothing_of_another_pack_place_or_key(tmp_path: P
     assert notes(tmp_path).get(REF) is None
     notes(tmp_path).put(REF, NOTE)
     assert notes(tmp_path).get(REF) == NOTE
-    (path,) = (tmp_path / "notes").iterdir()
+    (path,) = (tmp_path / "packs").iterdir()
     assert not any(part in path.read_bytes() for part in (memory(1).id, *NOTE.stretch.roots))
     path.with_name(OTHER.hash.hex()).write_bytes(path.read_bytes())
     assert notes(tmp_path).get(OTHER) is None
@@ -32,7 +32,7 @@ def test_get__what_was_put__and_nothing_of_another_pack_place_or_key(tmp_path: P
 
 
 def test_get__damaged_or_malformed__none_and_put_replaces_it(tmp_path: Path) -> None:
-    path = tmp_path / "notes" / REF.hash.hex()
+    path = tmp_path / "packs" / REF.hash.hex()
     notes(tmp_path).put(REF, NOTE)
     path.write_bytes(path.read_bytes()[:-1])
     assert notes(tmp_path).get(REF) is None
@@ -46,7 +46,7 @@ def test_get__damaged_or_malformed__none_and_put_replaces_it(tmp_path: Path) -> 
 
 
 def test_put__where_nothing_can_be_written__is_no_error(tmp_path: Path) -> None:
-    (tmp_path / "notes").write_text("a file in the way")
+    (tmp_path / "packs").write_text("a file in the way")
     notes(tmp_path).put(REF, NOTE)
     assert notes(tmp_path).get(REF) is None
     drop_notes(tmp_path)
@@ -58,4 +58,4 @@ def test_keep_only__drops_the_notes_of_all_other_packs(tmp_path: Path) -> None:
     notes(tmp_path).keep_only([OTHER.hash, secret("head")])
     assert (notes(tmp_path).get(REF), notes(tmp_path).get(OTHER)) == (None, NOTE)
     drop_notes(tmp_path)
-    assert list((tmp_path / "notes").iterdir()) == []
+    assert list((tmp_path / "packs").iterdir()) == []

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 from .committing import JOURNAL, Batch, Committer, Landed, NewKeyring, Rewrite
 from .errors import AccessEnded, BlobMissing, HomeBusy, StorageFull, StorageReadOnly, UnknownVault, VersionTaken
 from .home import SealedFile, read_seen, write_seen
+from .inbox import Inbox
 from .outbox import Outbox
 from .pack_notes import PackNotes
 from .reading import Fetch, View, by_newest, open_view
@@ -46,6 +47,7 @@ class OpenedVault:
         self._session = session
         self._folder = session.home.vault_folder(vault_id)
         self._outbox = Outbox(self._folder / "outbox", self.place)
+        self._inbox = Inbox(self._folder / "inbox", self.place)
         self._version = 0  # that the chain named last
 
     def record(self) -> VaultRecord:

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TypeVar
 
 from . import canonical
 from .errors import HomeDamaged, Tampered
@@ -21,6 +23,7 @@ from .sealing import SECRET_BYTES, Place, seal, unseal
 
 _NAME = re.compile(r"(\d{12})-(\d+)-[0-9a-f]{8}\.sealed")
 _ENVELOPE = SECRET_BYTES + ENVELOPE_OVERHEAD
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
@@ -32,39 +35,26 @@ class Waiting:
     memories: tuple[Memory, ...]
 
 
-class Outbox:
-    """The outbox of one vault, a folder."""
+class SealedFolder:
+    """A folder of entries that wait on this device, each sealed to its key. ``kind`` is the folder's name in contexts
+    and messages."""
+
+    kind = ""
 
     def __init__(self, folder: Path, place: Place) -> None:
         self._folder = folder
-        self._context = place.context("outbox", 0)
-
-    def add(self, device: PublicKey, memories: Sequence[Memory], *, imported: bool = False) -> str:
-        """Keeps ``memories``, all or none of them, until a sync has taken them. Returns the entry's name."""
-        make_dir(self._folder)
-        key = os.urandom(SECRET_BYTES)
-        body = canonical.encode({"import": imported, "records": [to_record(memory) for memory in memories]})
-        data = self._enclosed(device, key) + seal(key, self._context, body)
-        number = 1 + max((int(match[1]) for match in self._names()), default=0)
-        name = f"{number:012}-{len(memories)}-{os.urandom(4).hex()}.sealed"
-        write_atomic(self._folder / name, data)
-        return name
+        self._context = place.context(self.kind, 0)
 
     def count(self) -> int:
-        """How many memories wait. Needs no key."""
+        """How many things wait. Needs no key."""
         return sum(int(match[2]) for match in self._names())
 
     def names(self) -> tuple[str, ...]:
         """The names of all entries, oldest first: they change with whatever waits."""
         return tuple(sorted(match[0] for match in self._names()))
 
-    def read(self, device: HolderKey) -> list[Waiting]:
-        """All entries, oldest first. Raises HomeDamaged naming a file that does not open."""
-        found = (self._open(self._folder / match[0], device) for match in sorted(self._names(), key=lambda m: m[0]))
-        return [waiting for waiting in found if waiting]
-
     def remove(self, names: Iterable[str]) -> None:
-        """Forgets entries that a landed commit has taken."""
+        """Forgets entries that are done with."""
         try:
             for name in names:
                 (self._folder / name).unlink(missing_ok=True)
@@ -75,7 +65,7 @@ class Outbox:
 
     def take_over(self, old: HolderKey, new: HolderKey) -> None:
         """Seals to ``new`` what was sealed to ``old``. Raises HomeDamaged for an entry that neither opens."""
-        for name in sorted(match[0] for match in self._names()):
+        for name in self.names():
             path = self._folder / name
             try:
                 data = path.read_bytes()
@@ -86,14 +76,43 @@ class Outbox:
             if self._key_of(data, new) is None:
                 key = self._key_of(data, old)
                 if key is None:
-                    raise _damaged(path, "The envelope does not open.")
+                    raise self._damaged(path, "The envelope does not open.")
                 write_atomic(path, self._enclosed(new.xwing.public, key) + data[_ENVELOPE:])
 
-    def replace(self, waiting: Waiting, device: PublicKey, memories: Sequence[Memory]) -> None:
-        """Lets an entry have those ``memories`` alone."""
-        if memories:
-            self.add(device, memories, imported=waiting.imported)
-        self.remove([waiting.path.name])
+    def _put(self, device: PublicKey, count: int, value: dict[str, Any]) -> str:
+        """Seals an entry that counts for so many things, durably. Returns its name."""
+        make_dir(self._folder)
+        key = os.urandom(SECRET_BYTES)
+        data = self._enclosed(device, key) + seal(key, self._context, canonical.encode(value))
+        number = 1 + max((int(match[1]) for match in self._names()), default=0)
+        name = f"{number:012}-{count}-{os.urandom(4).hex()}.sealed"
+        write_atomic(self._folder / name, data)
+        return name
+
+    def _open_all(self, device: HolderKey, read: Callable[[str, Any], _T]) -> list[_T]:
+        """What ``read`` makes of each entry's name and value, oldest first; it raises Tampered for a value of another
+        shape. Raises HomeDamaged naming a file that does not open."""
+        found = []
+        for name in self.names():
+            with suppress(FileNotFoundError):  # another process has taken it
+                found.append(self._open(name, device, read))
+        return found
+
+    def _open(self, name: str, device: HolderKey, read: Callable[[str, Any], _T]) -> _T:
+        path = self._folder / name
+        try:
+            data = path.read_bytes()
+        except FileNotFoundError:
+            raise
+        except OSError as error:
+            raise storage_error(error, path) from None
+        try:
+            key = self._key_of(data, device)
+            if key is None:
+                raise Tampered("The envelope does not open.")
+            return read(name, canonical.decode(unseal(key, self._context, data[_ENVELOPE:], f"{self.kind} entry")))
+        except Tampered as error:
+            raise self._damaged(path, error.cause) from None
 
     def _enclosed(self, device: PublicKey, key: bytes) -> bytes:
         return device.enclose(self._context + device.id, key)
@@ -110,25 +129,34 @@ class Outbox:
             raise storage_error(error, self._folder) from None
         return [match for name in names if (match := _NAME.fullmatch(name))]
 
-    def _open(self, path: Path, device: HolderKey) -> Waiting | None:
-        try:
-            data = path.read_bytes()
-        except FileNotFoundError:  # another process's sync has taken it
-            return None
-        except OSError as error:
-            raise storage_error(error, path) from None
-        try:
-            key = self._key_of(data, device)
-            if key is None:
-                raise Tampered("The envelope does not open.")
-            body = unseal(key, self._context, data[_ENVELOPE:], "outbox entry")
-            value = canonical.fields(canonical.decode(body), {"import": bool, "records": list}, "outbox entry")
-            return Waiting(path, value["import"], tuple(from_record(record) for record in value["records"]))
-        except Tampered as error:
-            raise _damaged(path, error.cause) from None
+    def _damaged(self, path: Path, cause: str) -> HomeDamaged:
+        return HomeDamaged(
+            f"The {self.kind} entry {path} can't be read: {cause}",
+            "Bring it back from a copy, or move it away to go on.",
+        )
 
 
-def _damaged(path: Path, cause: str) -> HomeDamaged:
-    return HomeDamaged(
-        f"The outbox entry {path} can't be read: {cause}", "Bring it back from a copy, or move it away to go on."
-    )
+class Outbox(SealedFolder):
+    """The outbox of one vault."""
+
+    kind = "outbox"
+
+    def add(self, device: PublicKey, memories: Sequence[Memory], *, imported: bool = False) -> str:
+        """Keeps ``memories``, all or none of them, until a sync has taken them. Returns the entry's name."""
+        records = [to_record(memory) for memory in memories]
+        return self._put(device, len(memories), {"import": imported, "records": records})
+
+    def read(self, device: HolderKey) -> list[Waiting]:
+        """All entries, oldest first. Raises HomeDamaged naming a file that does not open."""
+        return self._open_all(device, lambda name, value: _waiting(self._folder / name, value))
+
+    def replace(self, waiting: Waiting, device: PublicKey, memories: Sequence[Memory]) -> None:
+        """Lets an entry have those ``memories`` alone."""
+        if memories:
+            self.add(device, memories, imported=waiting.imported)
+        self.remove([waiting.path.name])
+
+
+def _waiting(path: Path, value: Any) -> Waiting:
+    fields = canonical.fields(value, {"import": bool, "records": list}, "outbox entry")
+    return Waiting(path, fields["import"], tuple(from_record(record) for record in fields["records"]))

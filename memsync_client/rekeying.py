@@ -15,6 +15,7 @@ from dataclasses import replace
 
 from .files import storage_error, sync_folder
 from .home import Home, SealedFile
+from .inbox import Inbox
 from .keyring import Roster
 from .keys import HolderKey, PublicKey
 from .outbox import Outbox
@@ -67,7 +68,7 @@ def make_ready(home: Home) -> None:
 def put_in_place(home: Home, place: Callable[[bytes], Place], old: HolderKey, new: HolderKey) -> None:
     """Seals to ``new`` (of ``device.key.ready``) what this home has kept for ``old``, and makes it the home's key.
 
-    Whatever another process puts into an outbox meanwhile is found by the second look.
+    Whatever another process puts into outbox or inbox meanwhile is found by the second look.
     """
     _seal_anew(home, place, old, new)
     try:
@@ -86,3 +87,4 @@ def _seal_anew(home: Home, place: Callable[[bytes], Place], old: HolderKey, new:
             SealedFile(folder / name, new, place(vault_id)).take_over(old)
         drop_notes(folder)
         Outbox(folder / "outbox", place(vault_id)).take_over(old, new)
+        Inbox(folder / "inbox", place(vault_id)).take_over(old, new)

@@ -4,7 +4,7 @@ it."""
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -22,16 +22,19 @@ from .errors import (
 from .following import Following, Waits
 from .home import read_seen, write_seen
 from .import_ids import identified, imported_id
+from .inbox import Proposal
 from .interchange import Draft
 from .keeping import Kept, KeptVault, Level, all_pending
 from .keyring import EpochKeys, Roster, open_keyring
+from .keys import PublicKey
 from .memories import Memory
-from .outbox import Waiting
+from .outbox import SealedFolder, Waiting
 from .packs import Entry, entries, open_pack
 from .reading import Fetch, Progress, View, by_newest, open_view, read_entries, read_forgotten
 from .records import VaultRecord
 from .rekeying import with_key
 from .roster import roster_of
+from .sameness import form
 from .sealing import Place
 from .search import EVERYTHING, Filter, Hit, Index
 from .session import PRACTICE_CHAIN
@@ -53,6 +56,16 @@ class SyncResult:
     landed: Landed | None
     held: int = 0
     blocked: int = 0
+
+
+@dataclass(frozen=True)
+class Approved:
+    """How many memories wait in the outbox by a yes to them, how many were forgotten, and what that has done (None: it
+    needed no commit)."""
+
+    added: int
+    forgotten: int
+    kept: Kept | None
 
 
 @dataclass(frozen=True)
@@ -96,15 +109,21 @@ class Vault(KeptVault):
         if items:
             self._let_wait(items, imported=True)
 
+    def take(self, items: Sequence[Memory]) -> None:
+        """Keeps memories that somebody else has made in the outbox, all or none."""
+        self._let_wait(items)
+
     def _let_wait(self, items: Sequence[Memory], *, imported: bool = False) -> None:
-        """Keeps ``items`` in the outbox, sealed to this device's key: to the new one, if that took its place just
-        now."""
+        self._put(self._outbox, lambda key: self._outbox.add(key, items, imported=imported))
+
+    def _put(self, folder: SealedFolder, add: Callable[[PublicKey], str]) -> None:
+        """Adds an entry to ``folder``, sealed to this device's key: to the new one, if that took its place just now."""
         while True:
             key = keyfile.public_key(self._session.home.device_key)
-            name = self._outbox.add(key, items, imported=imported)
+            name = add(key)
             if keyfile.public_key(self._session.home.device_key) == key:
                 return
-            self._outbox.remove([name])
+            folder.remove([name])
 
     def waiting(self) -> int:
         """How many memories wait for the next sync."""
@@ -324,6 +343,43 @@ class Vault(KeptVault):
             if len(kept) < len(waits.memories):
                 self._outbox.replace(waits, self._session.device_public, kept)
         return here_alone
+
+    # What tools propose -----------------------------------------------------------------------------------------------
+
+    def propose(self, tool: str, asked: datetime, *, add: Memory | None = None, forget: bytes | None = None) -> None:
+        """Keeps a proposal of ``tool``, to add a memory or to forget the one of that id, until the owner has settled
+        it. Needs no passphrase. Raises InvalidRequest where too many wait."""
+        self._put(self._inbox, lambda key: self._inbox.propose(key, tool, asked, add, forget))
+
+    def proposed(self) -> int:
+        """How many proposals wait for the owner. Needs no passphrase."""
+        return self._inbox.count()
+
+    def proposals(self) -> list[Proposal]:
+        """What waits for the owner's yes, oldest first."""
+        return self._inbox.read(self._session.device)
+
+    def approve(self, chosen: Sequence[Proposal]) -> Approved:
+        """Puts what ``chosen`` adds into the outbox, the same text once, and forgets at level 1, in a commit, what it
+        asks to forget and the vault still has."""
+        adding = [proposal for proposal in chosen if proposal.add]
+        texts: dict[str, Memory] = {}
+        for memory in (proposal.add for proposal in adding if proposal.add):
+            texts.setdefault(form(memory.content), memory)
+        if texts:
+            self._let_wait(list(texts.values()))
+        self._inbox.remove(proposal.name for proposal in adding)
+        forgetting = [proposal for proposal in chosen if proposal.forget]
+        if not forgetting:
+            return Approved(len(texts), 0, None)
+        ids = {proposal.forget for proposal in forgetting if proposal.forget} & self.tips().keys()
+        kept = self.forget(ids) if ids else None
+        self._inbox.remove(proposal.name for proposal in forgetting)
+        return Approved(len(texts), len(ids), kept)
+
+    def reject(self, chosen: Sequence[Proposal]) -> None:
+        """Drops proposals."""
+        self._inbox.remove(proposal.name for proposal in chosen)
 
     # Checking ---------------------------------------------------------------------------------------------------------
 

@@ -2,40 +2,150 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import click
 
 from .. import passphrases
-from ..errors import PassphraseNotKept
-from ..following import Shelf
+from ..client import Client
+from ..errors import InvalidRequest, PassphraseNotKept
+from ..proposals import Proposals
 from ..reader import Reader
-from .app import App
+from ..tools import Tools
+from .app import App, printing
+
+_DEFAULT_PORT = 8547
 
 
 @click.group(invoke_without_command=True)
 @click.option("--as-reader", "reader_name", metavar="NAME", help="Serve what this reader may read, with its key alone.")
+@click.option("--vault", "name", metavar="NAME", help="Serve this vault of yours (not needed where there is one).")
+@click.option(
+    "--tool",
+    default="mcp",
+    show_default=True,
+    metavar="NAME",
+    help="What the program is called where it adds something.",
+)
+@click.option("--http", is_flag=True, help="Serve over HTTP on this computer, to all that have a token.")
+@click.option("--port", default=_DEFAULT_PORT, show_default=True, help="For --http; 0: any that is free.")
+@click.option(
+    "--allow-host", "hosts", metavar="HOST", multiple=True, help="For --http: a name under which a proxy passes on."
+)
 @click.pass_context
-def mcp(context: click.Context, reader_name: str | None) -> None:
-    """Serve the memories to a program over MCP, on standard input and output.
+def mcp(
+    context: click.Context,
+    reader_name: str | None,
+    name: str | None,
+    tool: str,
+    http: bool,
+    port: int,
+    hosts: tuple[str, ...],
+) -> None:
+    """Serve memories to a program over MCP, on standard input and output. The program starts this by itself, once it
+    is configured: see `memsync connect`.
 
-    The program starts this by itself, once it is configured. It is offered to search and to read; to lend a vault or
-    to take it back it is not.
+    Of your own vault it may search, read, and propose to add or to forget: that waits for you in `memsync inbox`. As a
+    reader it may search and read. To lend a vault, or to take it back, is offered to no program.
 
     \b
+    memsync mcp --vault novel --tool claude
     memsync mcp --as-reader claude
+    memsync mcp --http
     """
     app = context.find_object(App)
     if app is None:
         raise AssertionError("a command ran outside main()")
     app.command = "mcp"
-    if context.invoked_subcommand is None:
-        from ..mcp_server.serving import serve_stdio  # the SDK takes a second to import
-        from ..mcp_server.tools import Served, new_server
+    if context.invoked_subcommand is not None:
+        return
+    if reader_name and name:
+        raise InvalidRequest("A reader has one vault, its own.", "Give --as-reader or --vault.")
+    as_reader = bool(reader_name) or (not app.home.initialised and bool(app.home.readers()))
+    secret: Callable[[], str] = partial(_passphrase, app)
+    if http and sys.stdin.isatty():  # a person has started this
+        secret = app.passphrase
+        secret()
+    reader = Reader(app.home, reader_name, secret, rpc=app.rpc) if as_reader else None
+    tools = _tools(app, reader.name if reader else None)
+    way: dict[str, Any] = {"tool": tool}
+    if http:
+        if not any(known.token for known in tools.all().values()):
+            raise InvalidRequest("No tool has a token here, so nobody could come in.", "memsync mcp token new NAME")
+        way |= {"port": port, "tokens": str(tools.folder), "hosts": list(hosts)}
 
-        reader = Reader(app.home, reader_name, partial(_passphrase, app), rpc=app.rpc)
-        served = Served(Shelf(reader.following()), f"reader {reader.name}", "This connection reads and adds nothing.")
-        serve_stdio(new_server(served))
+    if reader:
+        from ..mcp_server.serving import Way, serve  # the SDK takes a second to import
+
+        serve(reader.following(), f"reader {reader.name}", Way(**way), partial(_ready, app))
+        return
+    from ..mcp_server.owner import serve_owner
+
+    vault = Client(app.home, secret, rpc=app.rpc).vault(name)
+    code = serve_owner(Proposals(vault, tools), f"the owner, vault {vault.label}", way, partial(_ready, app))
+    if code:
+        sys.exit(code)
+
+
+@mcp.group()
+def token() -> None:
+    """Tokens for `memsync mcp --http`: one a tool, shown once, of which a hash is kept."""
+
+
+_as_reader = click.option(
+    "--as-reader", "reader_name", metavar="NAME", help="For `memsync mcp --as-reader NAME --http`."
+)
+
+
+@token.command("new")
+@click.argument("tool")
+@_as_reader
+@printing
+def token_new(app: App, tool: str, reader_name: str | None) -> None:
+    """Make a token for TOOL, in place of the one that it had. It is shown this once.
+
+    \b
+    memsync mcp token new cursor
+    """
+    made = _tools(app, reader_name).new_token(tool)
+    app.result(
+        {"tool": tool, "token": made},
+        made,
+        "Whoever has it reads what `memsync mcp --http` serves. The tool sends it as: Authorization: Bearer TOKEN",
+    )
+
+
+@token.command("list")
+@_as_reader
+@printing
+def token_list(app: App, reader_name: str | None) -> None:
+    """Which tools have a token."""
+    names = [name for name, known in _tools(app, reader_name).all().items() if known.token]
+    app.result([{"tool": name} for name in names], *names or ["No tool has a token."])
+
+
+@token.command("remove")
+@click.argument("tool")
+@_as_reader
+@printing
+def token_remove(app: App, tool: str, reader_name: str | None) -> None:
+    """Take the token of TOOL back. It is refused from now on, by a server that is running too."""
+    _tools(app, reader_name).remove_token(tool)
+    app.result({"tool": tool}, f"The token of {tool} opens nothing from now on.")
+
+
+def _tools(app: App, reader_name: str | None) -> Tools:
+    if reader_name is None:
+        return Tools(app.home.folder)
+    return Tools(app.home.reader_folder(Reader(app.home, reader_name, "").name))
+
+
+def _ready(app: App, url: str) -> None:
+    app.result({"url": url}, f"Serving at {url}, on this computer alone. Ctrl-C ends it.")
+    sys.stdout.flush()
 
 
 def _passphrase(app: App) -> str:

@@ -32,6 +32,7 @@ from memsync_client.errors import (
 from memsync_client.forgotten import open_forgotten
 from memsync_client.heads import FIRST, open_head, seal_head
 from memsync_client.home import SealedFile, read_joined, read_seen, write_seen
+from memsync_client.inbox import Inbox
 from memsync_client.interchange import jsonl
 from memsync_client.keyring import ENVELOPE_BYTES, OwnerKeys, open_keyring
 from memsync_client.keys import PublicKey, envelope_info
@@ -373,6 +374,28 @@ def test_outbox__entry_changed_and_sealed_by_whoever_has_the_public_key__is_read
     data = KEY.public.enclose(context + KEY.public.id, key) + seal(key, context, body)
     (state / "000000000001-1-00000000.sealed").write_bytes(data)
     read(lambda: Outbox(state, PLACE).read(holder("laptop")), HomeDamaged)
+
+
+@pytest.fixture(scope="module")
+def proposed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("proposed")
+
+
+ADDING = {"tool": "claude", "asked": 1_790_000_000, "add": RECORD, "forget": None}
+FORGETTING = ADDING | {"add": None, "forget": bytes(16)}
+
+
+@fuzzed
+@given(
+    changed_encoding(ADDING) | changed_encoding(ADDING | {"add": None, "forget": bytes(16)}) | st.binary(max_size=300)
+)
+def test_inbox__entry_changed_and_sealed_by_whoever_has_the_public_key__is_read_or_damaged(
+    proposed: Path, body: bytes
+) -> None:
+    context, key = PLACE.context("inbox", 0), secret("inbox")
+    data = KEY.public.enclose(context + KEY.public.id, key) + seal(key, context, body)
+    (proposed / "000000000001-1-00000000.sealed").write_bytes(data)
+    read(lambda: Inbox(proposed, PLACE).read(holder("laptop")), HomeDamaged)
 
 
 JOINED = {

@@ -22,6 +22,8 @@ ELSEWHERE = {
     "export",
     *("kit make", "kit check", "kit sheet", "device new", "device add", "device join", "device list", "device remove"),
     *("forget", "rotate", "device rekey"),
+    *("inbox list", "inbox approve", "inbox reject", "inbox trust"),
+    *("mcp token new", "mcp token list", "mcp token remove"),
     *("passphrase keep", "passphrase forget", "passphrase status", "passphrase change"),
 }
 

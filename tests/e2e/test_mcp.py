@@ -15,12 +15,24 @@ from mcp.shared.exceptions import MCPError
 
 from memsync_client.following import Shelf
 from memsync_client.home import Home
-from memsync_client.mcp_server.tools import Served, new_server
+from memsync_client.mcp_server.reading import Served, new_server
 from memsync_client.memories import Source, new
 from memsync_client.reader import Reader
+from memsync_client.tools import Tools
 from memsync_client.vault import Vault
 from tests.e2e.machines import MEMSYNC, PASSPHRASE, SECONDS, Granted, grant
-from tests.e2e.tools import Mode, answer, aside, connected, refused, run, started_by_a_client, texts_found
+from tests.e2e.tools import (
+    Mode,
+    answer,
+    aside,
+    connected,
+    connected_over_http,
+    refused,
+    run,
+    serving_http,
+    started_by_a_client,
+    texts_found,
+)
 from tests.nodes import Chain
 
 READING = {"memory_search", "memory_get", "memory_recent", "memory_status", "search", "fetch"}
@@ -43,7 +55,7 @@ def granted(told: Vault, tmp_path: Path) -> Granted:
 
 def in_process(reader: Reader) -> MCPServer:
     """The server of that reader, without the command around it."""
-    return new_server(Served(Shelf(reader.following()), f"reader {reader.name}", ""))
+    return new_server(Served(Shelf(reader.following()), f"reader {reader.name}", "", lambda: "claude"))
 
 
 @pytest.mark.parametrize("mode", ["auto", "legacy"])
@@ -126,14 +138,16 @@ def test_reader__what_no_tool_takes__is_refused_in_words(granted: Granted) -> No
 
 
 def test_two_clients__one_is_revoked__it_hears_so_and_the_other_goes_on(told: Vault, tmp_path: Path) -> None:
-    """Both are connected all the time, and have read before. What is sealed afterwards reaches the second alone."""
+    """One over stdio, the other over HTTP in the older protocol. Both are connected all the time, and have read before.
+    What is sealed afterwards reaches the second alone."""
     grant(told, tmp_path / "one", "claude")
     grant(told, tmp_path / "two", "cursor")
+    token = Tools(Home(tmp_path / "two").reader_folder("cursor")).new_token("cursor")
 
-    async def talk() -> None:
+    async def talk(url: str) -> None:
         async with (
             connected(started_by_a_client(tmp_path / "one", "--as-reader", "claude")) as one,
-            connected(started_by_a_client(tmp_path / "two", "--as-reader", "cursor"), "legacy") as two,
+            connected_over_http(url, token, "legacy") as two,
         ):
             assert await texts_found(one, "Ines") == await texts_found(two, "Ines") == [INES]
             await aside(told.revoke, "claude")
@@ -144,18 +158,20 @@ def test_two_clients__one_is_revoked__it_hears_so_and_the_other_goes_on(told: Va
                 "memory_recent": {},
                 "memory_status": {},
                 "search": {"query": "Ines"},
+                "memory_get": {"id": "0000"},
             }.items():
                 words = await refused(one, tool, **arguments)
                 assert "revoked" in words
                 assert "Ask the owner" in words
-                assert "Ines" not in words
-            assert sorted(await texts_found(two, "Ines")) == ["Ines has moved to Lisbon.", INES]
+                assert "handed" not in words
             prompt = await one.get_prompt("recall_context", {"topic": "Ines"})
-            assert "left-handed" not in str(prompt)
+            assert "handed" not in str(prompt)
             with pytest.raises(MCPError, match="revoked"):
                 await one.read_resource("memory://0000")
+            assert sorted(await texts_found(two, "Ines")) == ["Ines has moved to Lisbon.", INES]
 
-    run(talk)
+    with serving_http(tmp_path / "two", "--as-reader", "cursor") as url:
+        run(talk, url)
 
 
 def test_reader__grant_expires_while_connected__hears_so(told: Vault, chain: Chain, tmp_path: Path) -> None:

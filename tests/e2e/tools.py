@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable
+import signal
+import subprocess
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 import anyio
 from mcp import Client, StdioServerParameters
+from mcp.client.streamable_http import streamable_http_client
+from mcp.shared._httpx_utils import create_mcp_http_client
 from mcp_types import CallToolResult, TextContent
 
 from tests.e2e.machines import MEMSYNC, PASSPHRASE, SECONDS
@@ -83,3 +88,44 @@ def said(done: CallToolResult) -> str:
 async def texts_found(client: Client, query: str) -> list[str]:
     """What a search finds."""
     return [memory["text"] for memory in (await answer(client, "memory_search", query=query))["memories"]]
+
+
+@contextmanager
+def serving_http(home: Path, *words: str) -> Iterator[str]:
+    """`memsync mcp --http` on a port of its own, in a process that is ended by an interrupt; its URL."""
+    file = home.with_name(f"{home.name}.passphrase")
+    file.write_text(PASSPHRASE)
+    with file.open() as opened:
+        command = [str(MEMSYNC), "--home", str(home), "--json", "--passphrase-fd", str(opened.fileno())]
+        process = subprocess.Popen(
+            [*command, "mcp", "--http", "--port", "0", *words],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            pass_fds=[opened.fileno()],
+            text=True,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        )
+    try:
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        assert line, process.stderr and process.stderr.read()
+        yield str(json.loads(line)["data"]["url"])
+    finally:
+        process.send_signal(signal.SIGINT)
+        try:
+            process.communicate(timeout=SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.communicate()
+            raise
+
+
+@asynccontextmanager
+async def connected_over_http(url: str, token: str, mode: Mode = "auto") -> AsyncIterator[Client]:
+    """A client that sends that token."""
+    async with (
+        create_mcp_http_client(headers={"Authorization": f"Bearer {token}"}) as http,
+        connected(streamable_http_client(url, http_client=http), mode) as client,
+    ):
+        yield client

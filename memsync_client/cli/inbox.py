@@ -1,0 +1,152 @@
+"""``memsync inbox``: what tools have proposed, and the owner's yes or no."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import click
+
+from ..errors import InvalidRequest, UnknownMemory
+from ..inbox import Proposal
+from ..memories import Memory
+from ..tools import Tools
+from .app import App, counted, day, gas_cost, memory_data, one_entry, printing, receipt_data
+from .owner import vault_option
+
+_ids = click.argument("ids", metavar="[ID]…", nargs=-1)
+_all = click.option("--all", "everything", is_flag=True, help="All that wait.")
+_from = click.option("--from", "tool", metavar="TOOL", help="All of this tool.")
+_yes = click.option("--yes", is_flag=True, help="Answer yes to the question.")
+
+
+@click.group(invoke_without_command=True)
+@click.pass_context
+def inbox(context: click.Context) -> None:
+    """What tools have proposed over MCP: it waits here for your yes, sealed, and is recalled by nobody before.
+
+    \b
+    memsync inbox
+    memsync inbox approve 3f9a
+    memsync inbox reject --from claude
+    memsync inbox trust cursor
+    """
+    if context.invoked_subcommand is None:
+        context.invoke(inbox_list, name=None, as_json=False)
+
+
+@inbox.command("list")
+@vault_option
+@printing
+def inbox_list(app: App, name: str | None) -> None:
+    """All that waits for your yes, oldest first."""
+    vault = app.client().vault(name)
+    found = vault.proposals()
+    tips = vault.tips() if any(proposal.forget for proposal in found) else {}
+    lines = [_line(proposal, tips) for proposal in found]
+    if found:
+        lines.append("Next: memsync inbox approve ID   or   memsync inbox reject ID   (--all: all of them)")
+    app.result([_data(proposal) for proposal in found], *lines or ["Nothing waits for your yes."])
+
+
+@inbox.command("approve")
+@_ids
+@_all
+@_from
+@_yes
+@vault_option
+@printing
+def inbox_approve(
+    app: App, ids: tuple[str, ...], everything: bool, tool: str | None, yes: bool, name: str | None
+) -> None:
+    """Say yes: what is to be added waits for the next sync, and what is to be forgotten is forgotten for good, in a
+    commit of its own. ID is the beginning of an id, as `memsync inbox` shows it."""
+    vault = app.client().vault(name)
+    chosen = _chosen(vault.proposals(), ids, everything, tool)
+    forgets = sum(proposal.forget is not None for proposal in chosen)
+    if forgets:
+        app.confirm(f"Forget {counted(forgets, 'memory', 'memories')} for good?", yes)
+    done = vault.approve(chosen)
+    receipts = [landed.receipt for landed in done.kept.landed] if done.kept else []
+    cost = f" {gas_cost(app, sum(receipt.gas_used for receipt in receipts))}." if receipts else ""
+    left = vault.proposed()
+    lines = [f"{counted(done.added, 'memory waits', 'memories wait')} for the next sync. Next: memsync sync"]
+    lines = lines if done.added else []
+    lines += [f"{counted(done.forgotten, 'memory', 'memories')} forgotten.{cost}"] if forgets else []
+    lines += [f"{counted(left, 'proposal waits', 'proposals wait')} on."] if left else []
+    app.result(
+        {
+            "added": done.added,
+            "forgotten": done.forgotten,
+            "waiting": vault.waiting(),
+            "left": left,
+            "transactions": [receipt_data(receipt) for receipt in receipts],
+        },
+        *lines or ["Nothing waits for your yes."],
+    )
+
+
+@inbox.command("reject")
+@_ids
+@_all
+@_from
+@vault_option
+@printing
+def inbox_reject(app: App, ids: tuple[str, ...], everything: bool, tool: str | None, name: str | None) -> None:
+    """Say no: what was proposed is dropped. ID is the beginning of an id, as `memsync inbox` shows it."""
+    vault = app.client().vault(name)
+    chosen = _chosen(vault.proposals(), ids, everything, tool)
+    vault.reject(chosen)
+    app.result(
+        {"rejected": len(chosen), "left": vault.proposed()}, f"{counted(len(chosen), 'proposal', 'proposals')} dropped."
+    )
+
+
+@inbox.command("trust")
+@click.argument("tool")
+@click.option("--undo", is_flag=True, help="Ask for a yes again.")
+@printing
+def inbox_trust(app: App, tool: str, undo: bool) -> None:
+    """Let what TOOL adds go to the outbox without your yes. What it asks to forget still waits for it.
+
+    Whatever talks to that tool, a page that it reads for one, can then put words into your memory.
+    """
+    app.home.config()
+    Tools(app.home.folder).trust(tool, not undo)
+    said = "waits for your yes" if undo else "is committed with the next sync, without your yes"
+    app.result({"tool": tool, "trusted": not undo}, f"From now on what {tool} adds {said}.")
+
+
+def _chosen(found: Sequence[Proposal], ids: Sequence[str], everything: bool, tool: str | None) -> list[Proposal]:
+    """The proposals that are meant. Raises UnknownMemory for an id that names none, InvalidRequest for no choice."""
+    if sum((bool(ids), everything, tool is not None)) != 1:
+        raise InvalidRequest("Which of them?", "Name ids, --from TOOL, or --all: `memsync inbox` shows them.")
+    if everything:
+        return list(found)
+    if tool is not None:
+        return [proposal for proposal in found if proposal.tool == tool]
+    chosen: list[Proposal] = []
+    for begin in ids:
+        of = {proposal.id for proposal in found if proposal.id.hex().startswith(begin.lower())}
+        if len(of) != 1:
+            what = "No proposal has" if not of else "More than one proposal has"
+            raise UnknownMemory(f"{what} an id that begins with {begin!r}.", "`memsync inbox` shows them.")
+        chosen += [proposal for proposal in found if proposal.id in of and proposal not in chosen]
+    return chosen
+
+
+def _line(proposal: Proposal, tips: Mapping[bytes, Sequence[Memory]]) -> str:
+    about = [proposal.add] if proposal.add else tips.get(proposal.id, ())
+    text = " / ".join(memory.content for memory in about) or "(gone already)"
+    mark = "add" if proposal.add else "FORGET"
+    return one_entry(f"{proposal.id.hex()[:8]}  {proposal.tool}, {day(proposal.asked)}  {mark}: {text}")
+
+
+def _data(proposal: Proposal) -> dict[str, Any]:
+    return {
+        "id": proposal.id.hex(),
+        "tool": proposal.tool,
+        "asked": proposal.asked,
+        "wants": "add" if proposal.add else "forget",
+        "memory": proposal.add and memory_data(proposal.add),
+    }

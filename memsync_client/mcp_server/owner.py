@@ -1,0 +1,62 @@
+"""The half of ``memsync mcp`` that has the owner's key. It opens the vault, keeps proposals, commits nothing, and hears
+no tool: the half that speaks MCP has no key, and can ask for three things."""
+
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from ..proposals import Answer, Proposals
+from .link import Packed, error_of, receive, send
+
+_GRACE = 5.0  # seconds for the other half to end by itself
+
+
+def serve_owner(proposals: Proposals, reads_as: str, way: dict[str, Any], ready: Callable[[str], object]) -> int:
+    """Starts the half that speaks MCP on this process's standard streams, answers it until it ends, and returns its
+    exit code. ``way`` has the fields of ``serving.Way``; over HTTP ``ready`` is told the URL."""
+    face = {"reads_as": reads_as, "way": way}
+    ours, theirs = socket.socketpair()
+    with ours:
+        with theirs:
+            # -P: a program may start this in any folder, and no module of that folder is to be taken for one of ours.
+            words = [sys.executable, "-P", "-m", __package__, str(theirs.fileno()), json.dumps(face)]
+            process = subprocess.Popen(words, pass_fds=[theirs.fileno()])
+        try:
+            answer(proposals, ours, ready)
+            return process.wait()
+        finally:
+            ours.close()
+            try:
+                process.wait(_GRACE)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+def answer(proposals: Proposals, connection: socket.socket, ready: Callable[[str], object]) -> None:
+    """Answers what the other half asks, until it has ended."""
+    packed = Packed()
+    asked: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
+        "ready": lambda it: {"told": ready(it["url"]) is None},
+        "look": lambda _: packed.pack(proposals.look()),
+        "add": lambda it: _answered(proposals.add(it["tool"], it["text"], it["tags"])),
+        "forget": lambda it: _answered(proposals.forget(it["tool"], it["id"])),
+    }
+    while (question := receive(connection)) is not None:
+        try:
+            value = asked[question["ask"]](question)
+        except Exception as error:
+            value = error_of(error)
+        try:
+            send(connection, value)
+        except OSError:
+            return
+
+
+def _answered(done: Answer) -> dict[str, Any]:
+    return {"id": done.id, "taken": done.taken.value}

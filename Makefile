@@ -12,7 +12,7 @@ PYTEST := pytest -p no:ape_test
 COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-header --no-annotate $(UPGRADE)
 
-.PHONY: help setup setup-proofs demo test lint types abi test-contracts test-client test-e2e fuzz chaos bench bench-gas bench-recall coverage prove slither mutants lock clean
+.PHONY: help setup setup-hosts setup-proofs demo test lint types abi test-contracts test-client test-e2e test-hosts fuzz chaos bench bench-gas bench-recall coverage prove slither mutants lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-15s %s\n", $$1, $$2 }' Makefile
@@ -23,6 +23,9 @@ setup: ## everything that building and testing need, into .venv and node_modules
 
 setup-proofs: setup ## what proofs, static analysis and mutants need besides, into .venv-proofs
 	@$(PYTHON) scripts/_setup/environment.py proofs
+
+setup-hosts: setup ## an IPFS node besides, into .venv/hosts
+	@$(PYTHON) scripts/_setup/environment.py hosts
 
 demo: setup ## two people, two tools and one memory, on a chain of this computer's own (DATA=path: your export)
 	@python scripts/demo.py $(if $(DATA),"$(DATA)")
@@ -53,6 +56,9 @@ test-client: setup ## the client, part by part
 
 test-e2e: setup ## the client and the contracts together, from end to end
 	@$(PYTEST) tests/e2e
+
+test-hosts: setup-hosts ## vaults on hosts that are heavy: an IPFS node
+	@$(PYTEST) tests/hosts
 
 fuzz: setup ## 2,000 inputs for each decoder (INPUTS=20000: so many), in some minutes
 	@FUZZ_INPUTS=$(or $(INPUTS),2000) $(PYTEST) tests/client/test_fuzz.py tests/client/test_fuzz_independent.py
@@ -88,6 +94,7 @@ lock: setup ## write the locks anew (UPGRADE=--upgrade: with newer versions)
 	$(COMPILE) --group proofs --output-file requirements-proofs.lock
 	npm install --package-lock-only
 	npm install --package-lock-only --omit-lockfile-registry-resolved --prefix tests/proofs
+	npm install --package-lock-only --omit-lockfile-registry-resolved --prefix tests/hosts
 
 clean: ## remove what compilers, tests and caches left; the environment stays
 	rm -rf .build .hypothesis .mypy_cache .pytest_cache .ruff_cache .cache contracts/.cache dist

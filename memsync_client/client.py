@@ -45,8 +45,7 @@ from .reading import Fetch
 from .records import Receipt, VaultRecord
 from .sealing import Place, sha256
 from .session import PRACTICE_CHAIN, Session
-from .storage import open_storage
-from .storage.blobs import Blobs
+from .storage.uris import is_folder, whole
 from .vault import Vault
 
 if TYPE_CHECKING:
@@ -54,6 +53,7 @@ if TYPE_CHECKING:
     from .wallet import Account
 
 PRACTICE_RPC = "http://127.0.0.1:8545"
+PUBLIC_HOSTS = "ipfs: for an IPFS node, or https://… for what another host of yours shows."
 PRACTICE_FUNDS = 10 * 10**18  # wei
 _SHUT = (AccessEnded, BlobMissing, ForeignKeyring, Rollback, StorageUnavailable, Tampered)
 
@@ -91,21 +91,14 @@ class Client:
         every vault that opens here: a line that somebody planted in one goes no further. Its name is sealed in the
         roster.
 
-        ``base_uri`` is where its blobs go; on a practice chain a folder of this home if not named.
+        ``base_uri`` is where its blobs go. If not named, on a practice chain a folder of this home, elsewhere the first
+        host of this home's list that may stand on a public chain.
         """
         check_name(name, InvalidRequest)
         home, session = self.home, self.session
         if name in home.labels():
             raise InvalidRequest(f"There is a vault {name!r} here already.", "Give the new one another name.")
-        if base_uri is None or base_uri.startswith("file:"):
-            if session.config.chain_id != PRACTICE_CHAIN:
-                raise InvalidRequest(
-                    "A folder can't be the host of blobs on a public chain: its path would stand there for all.",
-                    "This version stores in folders only: use a practice chain.",
-                )
-            if base_uri is None:
-                make_dir(home.blobs)
-                base_uri = home.blobs.resolve().as_uri() + "/"
+        base_uri = self._base_uri(base_uri)
         owner = session.owner_wallet.address
         holders, others = self._own_holders()
         with session.lock():
@@ -116,12 +109,26 @@ class Client:
             keys = OwnerKeys.new(1)
             ring = seal_keyring(place, keys, Roster(name, new_import_key(), holders, registry.latest().time))
             head = seal_head(place, 1, keys.secret, keys.writer_key, FIRST)
-            Blobs(open_storage(base_uri), home.vault_folder(vault_id) / "blobs").store([ring, head])
+            session.hosts.blobs(base_uri, vault_id, copies=True).store([ring, head])
             call = registry.create(salt, sha256(head), FIRST.log.memory_root, sha256(ring), base_uri)
             tx_hash = registry.submit(registry.prepare(call, owner), session.wallet, lambda _: None)
             receipt = session.wait(tx_hash)
             home.label(name, vault_id)
         return NewVault(Vault(session, name, vault_id), receipt, holders, others)
+
+    def _base_uri(self, named: str | None) -> str:
+        """Where a new vault's blobs go. Raises InvalidRequest."""
+        if self.session.config.chain_id != PRACTICE_CHAIN:
+            listed = (host.uri for host in self.session.hosts.known() if not is_folder(host.uri) and not host.vault)
+            named = named or next(listed, None)
+            if named is None:
+                raise InvalidRequest(
+                    "On a public chain a vault needs a host for its blobs.", f"Name one: --base-uri URI, {PUBLIC_HOSTS}"
+                )
+        elif named is None:
+            make_dir(self.home.blobs)
+            return self.home.blobs.resolve().as_uri() + "/"
+        return check_base_uri(whole(named), self.session.config.chain_id)
 
     def _own_holders(self) -> tuple[tuple[Holder, ...], tuple[Holder, ...]]:
         """This device, with the other devices and the kit that are in the roster of every vault that opens here; and
@@ -193,7 +200,7 @@ class Client:
     def _adopt(self, vault_id: bytes, anchor: Anchor | None = None) -> Vault:
         session = self.session
         record = session.registry.record(vault_id)
-        fetch = Blobs(open_storage(session.config.blobs or record.base_uri)).fetch
+        fetch = session.hosts.blobs(session.config.blobs or record.base_uri, vault_id).fetch
         roster = open_first(session.place(vault_id), record, fetch, session.openers, anchor).roster
         if roster is None:
             raise AccessEnded("This key is a reader's, not a device's.", "Restore from a device key file of the owner.")
@@ -202,6 +209,16 @@ class Client:
             label += "+"
         self.home.label(label, vault_id)
         return Vault(session, label, vault_id)
+
+
+def check_base_uri(base_uri: str, chain_id: int) -> str:
+    """``base_uri`` if it may stand on this chain; raises InvalidRequest for a folder on a public one."""
+    if chain_id != PRACTICE_CHAIN and is_folder(base_uri):
+        raise InvalidRequest(
+            "A folder can't be the host of blobs on a public chain: its path would stand there for all.",
+            f"Name another host: {PUBLIC_HOSTS}",
+        )
+    return base_uri
 
 
 def open_first(

@@ -22,7 +22,7 @@ from .outbox import Outbox
 from .packs import Entry, PackNote, seal_pack, split
 from .reading import Notes, Seen, View, ancestor, read_forgotten, read_items
 from .records import Receipt
-from .sealing import HoldsSecret, Place, sha256
+from .sealing import MAX_BLOB, HoldsSecret, Place, sha256
 from .session import Session
 from .storage.blobs import Blobs
 
@@ -68,12 +68,12 @@ class Batch(HoldsSecret):
     outbox: list[str] = field(default_factory=list)
     sealed: dict[bytes, list[tuple[PackRef, bytes]]] = field(default_factory=dict, repr=False)
 
-    def packs(self, place: Place, keys: EpochKeys) -> list[tuple[PackRef, bytes]]:
-        """The packs sealed under ``keys``, made once a secret: a lost race may have been for another one of the
-        epoch."""
+    def packs(self, place: Place, keys: EpochKeys, limit: int = MAX_BLOB) -> list[tuple[PackRef, bytes]]:
+        """The packs sealed under ``keys``, in blobs of ``limit`` bytes at most, made once a secret: a lost race may
+        have been for another one of the epoch."""
         if keys.secret not in self.sealed:
             self.sealed[keys.secret] = []
-            for part in split(self.entries):
+            for part in split(self.entries, limit):
                 blob = seal_pack(place, keys.epoch, keys.secret, part)
                 self.sealed[keys.secret].append((PackRef(sha256(blob), keys.epoch, len(part)), blob))
         return self.sealed[keys.secret]
@@ -131,9 +131,9 @@ class Committer:
         self._session.unlock()
         registry = self._session.registry
         keys = ring.keys if ring else view.keyring.owner_keys
-        packs = batch.packs(self._place, keys)
+        packs = batch.packs(self._place, keys, self._blobs.limit)
         log = view.head.log
-        for (ref, _), part in zip(packs, split(batch.entries), strict=True):
+        for (ref, _), part in zip(packs, split(batch.entries, self._blobs.limit), strict=True):
             note = PackNote.of(part, log.size, self._place)
             log = log.followed_by(note.stretch)
             self._notes.put(ref, note)

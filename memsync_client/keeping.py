@@ -142,7 +142,7 @@ class KeptVault(HeldVault):
         self._committer(view.record).check(view, ring)
         packs: list[PackRef] = []
         stored = 0
-        for some in _batched(resealed(view, ids, ring.keys, blobs.fetch, progress, self._notes)):
+        for some in _batched(resealed(view, ids, ring.keys, blobs.fetch, progress, self._notes, blobs.limit)):
             packs += [ref for ref, _ in some]
             stored += self._store(blobs, some, orphans)
         known = read_forgotten(view, blobs.fetch)

@@ -18,7 +18,6 @@ from .pack_notes import PackNotes
 from .reading import Fetch, View, by_newest, open_view
 from .records import PublicGrant, VaultRecord
 from .session import Session
-from .storage import open_storage
 from .storage.blobs import Blobs
 
 if TYPE_CHECKING:
@@ -114,8 +113,8 @@ class OpenedVault:
         return PackNotes(self._folder, self._session.device, self.place)
 
     def _blobs(self, record: VaultRecord) -> Blobs:
-        first = self._session.config.blobs
-        return Blobs(open_storage(record.base_uri), self._folder / "blobs", open_storage(first) if first else None)
+        session = self._session
+        return session.hosts.blobs(record.base_uri, record.vault_id, copies=True, first=session.config.blobs)
 
     def _view(self, record: VaultRecord, fetch: Fetch | None = None) -> View:
         fetch = fetch or self._blobs(record).fetch

@@ -99,7 +99,7 @@ def split(items: Iterable[Item], blob_limit: int = MAX_BLOB) -> Iterator[list[It
 def gathered(parts: Iterable[tuple[T, int]], blob_limit: int = MAX_BLOB) -> Iterator[list[T]]:
     """The parts (each with how many bytes of a pack's body it takes at the most) in batches, in order, each of which
     fits into one blob."""
-    room = max_body(blob_limit) - _LIST_HEAD
+    room = room_in(blob_limit)
     batch: list[T] = []
     size = 0
     for part, need in parts:
@@ -110,6 +110,11 @@ def gathered(parts: Iterable[tuple[T, int]], blob_limit: int = MAX_BLOB) -> Iter
         size += need
     if batch:
         yield batch
+
+
+def room_in(blob_limit: int) -> int:
+    """How many bytes the items of a pack may take so that its blob has ``blob_limit`` bytes at the most."""
+    return max_body(blob_limit) - _LIST_HEAD
 
 
 def _bytes_of(item: Item) -> int:

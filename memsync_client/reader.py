@@ -15,6 +15,7 @@ from .errors import AccessEnded, InvalidRequest, NotInitialised, UnknownReader
 from .files import make_dir
 from .following import Following
 from .home import Home, Joined, SealedFile, read_joined, read_seen, write_joined, write_seen
+from .hosts import Hosts
 from .keyfile import Passphrase, ask
 from .keys import Anchor, HolderKey, self_test
 from .memories import Memory
@@ -23,7 +24,7 @@ from .reading import Fetch, Progress, View, by_newest, open_view, read_entries
 from .records import VaultRecord
 from .sealing import HoldsSecret, Place
 from .search import EVERYTHING, Filter, Hit, Index
-from .storage import SCHEMES, open_storage
+from .storage import SCHEMES
 from .storage.blobs import Blobs
 from .verifying import Report, verify
 
@@ -105,6 +106,7 @@ class Reader(HoldsSecret):
     ) -> None:
         self_test()
         passphrases.finish_change(home)
+        self._home = home
         self.name = _resolve(home, name)
         self._folder = home.reader_folder(self.name)
         self._passphrase = passphrase
@@ -186,7 +188,8 @@ class Reader(HoldsSecret):
 
     def _blobs(self, record: VaultRecord) -> Blobs:
         folder = self._override or (self._joined.blobs and Path(self._joined.blobs))
-        return Blobs(open_storage(folder.resolve().as_uri() + "/" if folder else record.base_uri))
+        first = folder.resolve().as_uri() + "/" if folder else None
+        return Hosts(self._home).blobs(first or record.base_uri, record.vault_id)
 
     def _view(self, record: VaultRecord, anchor: Anchor | None = None) -> View:
         if self._joined.public:

@@ -37,6 +37,7 @@ from .errors import (
 from .files import make_dir, sync_folder, write_atomic
 from .holding import with_kit
 from .home import Config, Home
+from .hosts import Hosts
 from .keyfile import Passphrase, ask
 from .keyring import Holder, Role, Roster
 from .keys import HolderKey, PublicKey, self_test
@@ -44,8 +45,6 @@ from .records import Receipt
 from .roster import roster_of
 from .sealing import Place
 from .session import PRACTICE_CHAIN
-from .storage import open_storage
-from .storage.blobs import Blobs
 from .vault import Vault
 
 if TYPE_CHECKING:
@@ -112,7 +111,8 @@ def check_kit(client: Client, kit: HolderKey) -> list[KitLine]:
     lines = []
     for vault in client.vaults():
         record = vault.record()
-        fetch = Blobs(open_storage(client.session.config.blobs or record.base_uri)).fetch
+        session = client.session
+        fetch = session.hosts.blobs(session.config.blobs or record.base_uri, record.vault_id).fetch
         try:
             open_first(vault.place, record, fetch, [kit.xwing])
             lines.append(KitLine(vault.label, True))
@@ -134,7 +134,9 @@ def sheet_of(owner: str, rpc: str, registry: str | None, kit: HolderKey) -> Shee
     return Sheet(kit.xwing.public.id, node.chain_id, *where, rpc, (), {}, datetime.now(UTC).replace(microsecond=0))
 
 
-def look(kit: HolderKey, sheet: Sheet, *, rpc: str | None = None, blobs: Path | None = None) -> Found:
+def look(
+    kit: HolderKey, sheet: Sheet, *, rpc: str | None = None, blobs: Path | None = None, hosts: Hosts | None = None
+) -> Found:
     """Opens the keyring of every vault with the kit, compared with the sheet's anchors. Writes nothing.
 
     Raises InvalidKit for a sheet of another kit, AccessEnded where the kit opens nothing (another one has replaced it),
@@ -154,7 +156,7 @@ def look(kit: HolderKey, sheet: Sheet, *, rpc: str | None = None, blobs: Path | 
         place = Place(sheet.chain_id, sheet.registry, vault_id)
         host = blobs.resolve().as_uri() + "/" if blobs else record.base_uri
         try:
-            fetch = Blobs(open_storage(host)).fetch
+            fetch = (hosts or Hosts(None)).blobs(host, vault_id).fetch
             opened[vault_id] = roster_of(open_first(place, record, fetch, [kit.xwing], sheet.anchors.get(vault_id)))
         except (AccessEnded, BlobMissing, StorageUnavailable, Tampered) as error:  # the others go on
             shut[vault_id] = error
@@ -189,7 +191,7 @@ def restore_with_kit(
     from .registry import Registry
 
     device = check_name(name or platform.node() or "this device", InvalidRequest)
-    found = look(kit, sheet, rpc=rpc, blobs=blobs)
+    found = look(kit, sheet, rpc=rpc, blobs=blobs, hosts=Hosts(home))
     registry, url = to_checksum_address(sheet.registry), rpc or sheet.rpc
     node = Registry.connect(url, chain_id=sheet.chain_id, address=registry)
     passphrase = ask(passphrase)

@@ -15,9 +15,9 @@ from .errors import AccessEnded, MemSyncError, Tampered
 from .heads import PackRef
 from .keyring import ENVELOPE_BYTES, MAX_SLOTS, SLOTS, EpochKeys, roster_bytes
 from .memory_log import Frontier
-from .packs import PackNote, encode_body, gathered, join_bodies, seal_body, without
+from .packs import PackNote, encode_body, gathered, join_bodies, room_in, seal_body, split, without
 from .reading import NO_NOTES, Fetch, Notes, Pack, Progress, View, check_log, open_head_of, pack_of
-from .sealing import Place, derive, sha256, unseal
+from .sealing import MAX_BLOB, Place, derive, sha256, unseal
 
 
 def thinned(
@@ -46,21 +46,24 @@ def resealed(
     fetch: Fetch,
     progress: Progress | None = None,
     notes: Notes = NO_NOTES,
+    limit: int = MAX_BLOB,
 ) -> Iterator[tuple[PackRef, bytes]]:
-    """The same log in new packs under ``keys``, without the memories of ``forgotten``: each new pack holds as many of
-    the old ones as fit into it."""
-    parts = ((part, part[1].size) for part in _bodies(view, forgotten, fetch, progress, notes))
-    for batch in gathered(parts):
+    """The same log in new packs under ``keys``, without the memories of ``forgotten``: each new pack, a blob of
+    ``limit`` bytes at most, holds as many of the old ones as fit into it."""
+    parts = ((part, part[1].size) for part in _bodies(view, forgotten, fetch, progress, notes, limit))
+    for batch in gathered(parts, limit):
         yield _sealed(view.place, keys, batch, notes)
 
 
 def _bodies(
-    view: View, forgotten: Collection[bytes], fetch: Fetch, progress: Progress | None, notes: Notes
+    view: View, forgotten: Collection[bytes], fetch: Fetch, progress: Progress | None, notes: Notes, limit: int
 ) -> Iterator[tuple[bytes, PackNote]]:
     for pack, note in _packs(view, fetch, progress, notes):
-        if note.has_any(forgotten):
-            items = without(pack.items, forgotten, view.place)
-            yield encode_body(items), PackNote.of(items, note.stretch.start, view.place)
+        if note.has_any(forgotten) or note.size > room_in(limit):
+            start = note.stretch.start
+            for items in split(without(pack.items, forgotten, view.place), limit):
+                yield encode_body(items), PackNote.of(items, start, view.place)
+                start += len(items)
         else:
             yield pack.body(), note
 

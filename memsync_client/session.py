@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from . import keyfile, passphrases
 from .errors import HomeDamaged, InvalidRequest, NotInitialised
 from .home import Config, Home
+from .hosts import Hosts
 from .keyfile import Passphrase, ask
 from .keys import HolderKey, PrivateKey, PublicKey
 from .records import Receipt
@@ -49,6 +50,11 @@ class Session(HoldsSecret):
         from .registry import Registry
 
         return Registry.connect(self._rpc, chain_id=self.config.chain_id, address=self.config.registry)
+
+    @cached_property
+    def hosts(self) -> Hosts:
+        """The hosts of blobs that this home knows, beside those that the chain names."""
+        return Hosts(self.home, lambda text: self.say(text))
 
     @cached_property
     def device_public(self) -> PublicKey:

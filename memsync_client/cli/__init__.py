@@ -13,12 +13,13 @@ import click
 from ..core_dumps import forbid_core_dumps
 from ..errors import MemSyncError
 from ..files import storage_error
-from . import device, exchange, inbox, keeping, kit, mcp, owner, passphrase, reader, setup
+from . import device, exchange, hosts, inbox, keeping, kit, mcp, owner, passphrase, reader, setup
 from .app import App, report, report_error, root
 
 root.add_command(owner.node)
 root.add_command(setup.init)
 root.add_command(owner.vault)
+root.add_command(hosts.host)
 root.add_command(owner.remember)
 root.add_command(owner.edit)
 root.add_command(exchange.import_file)

@@ -12,6 +12,7 @@ import click
 
 from ..access import DEFAULT_GRANT
 from ..cards import Card
+from ..client import PUBLIC_HOSTS
 from ..errors import InvalidCard, StorageUnavailable
 from ..keyring import Holder, Role
 from .app import App, counted, day, gas_cost, printing, receipt_data
@@ -69,7 +70,9 @@ def vault() -> None:
 @vault.command("new")
 @click.argument("name")
 @click.option(
-    "--base-uri", metavar="URI", help="Where its blobs go (default on a practice chain: a folder of this home)."
+    "--base-uri",
+    metavar="URI",
+    help="Where its blobs go (default on a practice chain: a folder of this home; else the first of `host list`).",
 )
 @printing
 def vault_new(app: App, name: str, base_uri: str | None) -> None:
@@ -80,7 +83,7 @@ def vault_new(app: App, name: str, base_uri: str | None) -> None:
     except StorageUnavailable as error:
         if base_uri is None:
             raise
-        step = "Name a folder that is there, on a practice chain: --base-uri file:///home/ines/blobs/"
+        step = f"Name a host that is there: --base-uri file:///home/ines/blobs/ on a practice chain; {PUBLIC_HOSTS}"
         raise StorageUnavailable(error.cause, step) from None
     holders, others = _holders(made.holders), _holders(made.left_out)
     app.result(

@@ -12,8 +12,9 @@ import click
 from .. import client as library
 from .. import recovery
 from ..cards import Sheet
-from ..client import PRACTICE_RPC
+from ..client import PRACTICE_RPC, PUBLIC_HOSTS
 from ..errors import AccessEnded, MemSyncError
+from ..hosts import Hosts
 from ..keyring import Holder, Role
 from ..keys import HolderKey, PublicKey
 from ..session import PRACTICE_CHAIN
@@ -108,9 +109,7 @@ def init(
     else:
         chain = f"{config.chain_id}."
         steps = [
-            "This version stores blobs in folders only, so vaults can be made on a practice chain only. They will move",
-            "to a public chain by export and import, which are still to come.",
-            "Next, to try it out: memsync node, and in another terminal: memsync --home FOLDER init",
+            f"Next: memsync vault new NAME --base-uri URI   ({PUBLIC_HOSTS})",
         ]
     kit_lines = made.lines if made else ["No recovery kit: if this computer is lost, the memory is gone."]
     app.result(
@@ -208,7 +207,7 @@ def _with_kit(app: App, kit_file: Path | None, given: dict[str, Any]) -> None:
     else:
         library.check_empty(app.home)
         key, sheet, rpc = _kit_and_sheet(app, kit_file, given)
-        looked = recovery.look(key, sheet, rpc=rpc, blobs=given["blobs"])
+        looked = recovery.look(key, sheet, rpc=rpc, blobs=given["blobs"], hosts=Hosts(app.home))
         seen |= {"unlisted": looked.unlisted, "missing": looked.missing, "shut": list(looked.shut)}
         shut, lines = looked.shut, _doubts(looked)
         if given["dry_run"]:

@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from importlib.util import find_spec
 from typing import Protocol
 
 from ..errors import StorageUnavailable
 from .file import FileStorage, folder_of
 
-SCHEMES = ("file",)  # what this version can fetch from; a reader's card names them
+# What this version can fetch from; a reader's card names them.
+SCHEMES = ("file", "https", "ipfs", *(("s3",) if find_spec("boto3") else ()))
 
 
 class Storage(Protocol):
-    """What every host can do. Hashes are the 32 bytes of SHA-256; a blob's name is their lower-case hex."""
+    """What every host can do. Hashes are the 32 bytes of SHA-256; a blob's name is their lower-case hex. ``name`` is
+    what to call it before a person: no user and no password. ``limit`` is the size of the largest blob that it takes,
+    in bytes; one that is ``read_only`` takes none, and only shows what others were given."""
+
+    name: str
+    limit: int
+    read_only: bool
 
     def put(self, blobs: Iterable[bytes]) -> list[bytes]:
         """Stores blobs durably and returns their hashes. Storing one again is no error."""
@@ -26,20 +34,32 @@ class Storage(Protocol):
         has. Raises where none can be reached."""
 
 
-def open_storage(base_uri: str) -> Storage:
-    """The host of a base URI. Raises StorageUnavailable for a scheme that this version can't reach, and for one that
-    is no text."""
+def open_storage(base_uri: str, *, endpoint: str | None = None, mine: bool = False) -> Storage:
+    """The host of a base URI. ``endpoint`` is where its service answers, if that is to be said; ``mine`` says that the
+    person has named it, so that it may lie in a private network.
+
+    Raises StorageUnavailable for a scheme that this version can't reach, and for a URI that is no text.
+    """
     if "\ufffd" in base_uri:  # what bytes on chain that are not UTF-8 were read as
         raise StorageUnavailable(
             "The vault's base URI on chain is not text, so nobody can say where its blobs are.",
             "Who owns the vault names another one; a reader may join with --blobs FOLDER.",
         )
-    if base_uri.startswith("file:"):
+    scheme = base_uri.partition(":")[0].lower()
+    if scheme == "file":
         return FileStorage(folder_of(base_uri))
-    scheme = base_uri.partition(":")[0]
+    # `requests` and `boto3` take their time to import, and most commands need neither.
+    if scheme == "https":
+        from .https import HttpsStorage
+
+        return HttpsStorage(base_uri, mine=mine)
+    if scheme == "ipfs":
+        from .ipfs import IpfsStorage
+
+        return IpfsStorage(base_uri, endpoint)
     raise StorageUnavailable(
         f"This version can't reach blobs on {scheme!r}.",
-        "It reads folders only (file:). A reader may join with --blobs FOLDER.",
+        f"It knows {', '.join(f'{known}:' for known in SCHEMES)}. A reader may join with --blobs FOLDER.",
     )
 
 

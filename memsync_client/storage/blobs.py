@@ -1,79 +1,177 @@
-"""Blobs of one vault: its host, and this device's own copies. Nothing leaves here whose SHA-256 is not the one asked
+"""Blobs of one vault: its hosts, and this device's own copies. Nothing leaves here whose SHA-256 is not the one asked
 for."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
+from itertools import islice
 from pathlib import Path
 
-from ..errors import MemSyncError, Tampered
+from ..bounded import each
+from ..errors import BlobMissing, MemSyncError, StorageReadOnly, Tampered
 from ..files import make_dir
 from ..sealing import MAX_BLOB, sha256
 from . import Storage
 from .file import FileStorage
+from .owed import Owed
 
 _NAME = re.compile("[0-9a-f]{64}")
+_SLICE = 32  # blobs that a host is given at once, so that there is progress to tell
+Progress = Callable[[int, int], None]  # (done, of how many)
 
 
 class Blobs:
-    """``host`` is where the vault's blobs are for everyone; ``copies`` a local folder, or None to keep none.
-    ``first`` is a host to read from before that one."""
+    """``host`` is where the vault's blobs are for everyone, ``mirrors`` are others of the owner's that have them too;
+    ``copies`` a local folder, or None to keep none. ``first`` is a host to read from before all others.
 
-    def __init__(self, host: Storage, copies: Path | None = None, first: Storage | None = None) -> None:
+    ``owed`` keeps what a mirror could not take; ``say`` is told of a host that lacks what another has.
+    """
+
+    def __init__(
+        self,
+        host: Storage,
+        copies: Path | None = None,
+        first: Storage | None = None,
+        mirrors: Sequence[Storage] = (),
+        *,
+        owed: Owed | None = None,
+        say: Callable[[str], None] = lambda _: None,
+    ) -> None:
         self.host = host
+        self.mirrors = tuple(mirrors)
         self._first = first
         self._copies = FileStorage(copies, durable=False) if copies else None
+        self._owed = owed
+        self._say = say
+
+    @property
+    def hosts(self) -> tuple[Storage, ...]:
+        """All that have the vault's blobs, the one on chain first."""
+        return (self.host, *self.mirrors)
+
+    @property
+    def limit(self) -> int:
+        """The size of the largest blob that all hosts take, in bytes."""
+        return min(host.limit for host in self.hosts)
+
+    # Reading ----------------------------------------------------------------------------------------------------------
 
     def fetch(self, blob_hash: bytes, what: str) -> bytes:
         """The bytes with that hash, from the local copy or a host. Raises Tampered or BlobMissing naming the blob."""
-        for storage in (self._copies, self._first):
-            if storage:
-                with suppress(MemSyncError):  # gone, unreadable or changed: the host has it
-                    data = storage.get(blob_hash, MAX_BLOB)
-                    if sha256(data) == blob_hash:
-                        return data
-        data = self.fetch_from_host(blob_hash, what)
+        if self._copies:
+            with suppress(MemSyncError):  # gone, unreadable or changed: a host has it
+                return _right(self._copies, blob_hash)
+        data = self._from_hosts(blob_hash, what)
         if self._copies:
             with suppress(MemSyncError):  # reading goes on without a copy, on a full disk too
                 make_dir(self._copies.folder)
                 self._copies.put([data])
         return data
 
-    def fetch_from_host(self, blob_hash: bytes, what: str) -> bytes:
-        """The same, past the local copy."""
-        data = (self._first or self.host).get(blob_hash, MAX_BLOB)
-        if sha256(data) != blob_hash:
-            raise Tampered(
-                f"Blob {blob_hash.hex()} ({what}) is not what the chain vouches for: its bytes were changed.",
-                "Bring it back from a copy. A reader may join again with --blobs FOLDER.",
-            )
-        return data
+    def _from_hosts(self, blob_hash: bytes, what: str) -> bytes:
+        """From the first host whose bytes are right; what the first of all says where none are."""
+        trouble: list[MemSyncError] = []
+        for storage in (*([self._first] if self._first else []), *self.hosts):
+            try:
+                data = _right(storage, blob_hash, what)
+            except MemSyncError as error:
+                trouble.append(error)
+                continue
+            if storage in self.mirrors:
+                self._say(f"{trouble[0].cause} {storage.name} has it. Next: memsync repair")
+            return data
+        raise trouble[0]
 
-    def store(self, blobs: Sequence[bytes]) -> None:
-        """Puts blobs into the copies and on the host, and reads them back from the host."""
+    def fetch_ahead(self, hashes: Sequence[bytes], what: str) -> Iterator[bytes]:
+        """The bytes of each hash in order, fetched some at once."""
+        return each(lambda blob_hash: self.fetch(blob_hash, what), hashes)
+
+    def fetch_from_host(self, blob_hash: bytes, what: str) -> bytes:
+        """The same as ``fetch``, past the local copy and from the host alone that everyone has. The error says who else
+        has the blob."""
+        try:
+            return _right(self._first or self.host, blob_hash, what)
+        except MemSyncError as error:
+            holders = [storage.name for storage in self.mirrors if _has(storage, blob_hash)]
+            if self._copies and _has(self._copies, blob_hash):
+                holders.append("this device")
+            if holders:
+                error.next_step = f"{' and '.join(holders)} has it. Bring it back: memsync repair"
+            raise
+
+    # Writing ----------------------------------------------------------------------------------------------------------
+
+    def store(self, blobs: Sequence[bytes], progress: Progress | None = None) -> None:
+        """Puts blobs into the copies and on every host, and reads them back from each. What a mirror does not take is
+        said and kept in mind; raises what the host on chain says.
+
+        A host on chain that is read only shows what a mirror was given.
+        """
         if self._copies:
             make_dir(self._copies.folder)
             self._copies.put(blobs)
-        for blob_hash in self.host.put(blobs):
-            if sha256(self.host.get(blob_hash, MAX_BLOB)) != blob_hash:
-                raise Tampered(
-                    f"Blob {blob_hash.hex()} does not come back from its host as it was stored.", "Try again."
-                )
+        total = len(blobs) * sum(not host.read_only for host in self.hosts)
+        done = 0
+
+        def step(count: int) -> None:
+            nonlocal done
+            done += count
+            if progress:
+                progress(done, total)
+
+        if not self.host.read_only:
+            deliver(self.host, blobs, step)
+        for mirror in self.mirrors:
+            if not mirror.read_only:  # else it shows what another host has
+                self._store_on(mirror, blobs, step)
+        if self.host.read_only:
+            self._see(blobs)
+
+    def _store_on(self, mirror: Storage, blobs: Sequence[bytes], step: Callable[[int], None]) -> None:
+        owed = self._owed.of(mirror.name) if self._owed else set()
+        new = {sha256(blob) for blob in blobs}
+        with_copies = [data for blob_hash in owed - new if (data := self._copy(blob_hash)) is not None]
+        try:
+            deliver(mirror, [*blobs, *with_copies], step)
+        except MemSyncError as error:
+            self._say(f"{mirror.name} has not taken {len(blobs)} blobs: {error.cause} It gets them with the next sync.")
+            if self._owed:
+                self._owed.add(mirror.name, new)
+        else:
+            if self._owed and owed:
+                self._owed.remove(mirror.name, owed & (new | set(map(sha256, with_copies))))
+
+    def _see(self, blobs: Sequence[bytes]) -> None:
+        """Reads back from a host that only shows."""
+        try:
+            for blob in blobs:
+                _right(self.host, sha256(blob))
+        except BlobMissing as error:
+            raise StorageReadOnly(
+                f"{self.host.name} takes no blobs, and does not show what other hosts were given. {error.cause}",
+                "Add the folder or bucket that it shows: memsync host add URI",
+            ) from None
+
+    # Deleting ---------------------------------------------------------------------------------------------------------
 
     def discard(self, hashes: Iterable[bytes]) -> None:
-        """Deletes from the host what the chain will never name, where the host allows it. Local copies stay."""
-        with suppress(MemSyncError):  # an orphan is only waste
-            self.host.delete(hashes)
+        """Deletes from the hosts what the chain will never name, where they allow it. Local copies stay."""
+        doomed = list(hashes)
+        for host in self.hosts if doomed else ():
+            with suppress(MemSyncError):  # an orphan is only waste
+                host.delete(doomed)
 
     def delete(self, hashes: Iterable[bytes]) -> list[bytes]:
-        """Deletes blobs that were named and no longer are, copies first. Returns those that are still there: the host
+        """Deletes blobs that were named and no longer are, copies first. Returns those that are still there: a host
         did not delete them, or the folder that is read before it (a copy of the person's own) has them."""
         doomed = list(hashes)
         left: set[bytes] = set()
-        for storage in (self._copies if self._copies and self._copies.folder.is_dir() else None, self.host):
-            if storage and doomed:
+        copies = [self._copies] if self._copies and self._copies.folder.is_dir() else []
+        hosts = sorted(self.hosts, key=lambda host: host.read_only)  # what only shows others comes last
+        for storage in (*copies, *hosts):
+            if doomed:
                 try:
                     left.update(storage.delete(doomed))
                 except MemSyncError:
@@ -84,6 +182,13 @@ class Blobs:
                     self._first.get(blob_hash, MAX_BLOB)
                     left.add(blob_hash)
         return [blob_hash for blob_hash in doomed if blob_hash in left]
+
+    # Local copies -----------------------------------------------------------------------------------------------------
+
+    def _copy(self, blob_hash: bytes) -> bytes | None:
+        with suppress(MemSyncError):
+            return _right(self._copies, blob_hash) if self._copies else None
+        return None
 
     def copies(self) -> Iterator[bytes]:
         """The local copies, whatever they are of."""
@@ -103,3 +208,32 @@ class Blobs:
         if not self._copies or not self._copies.folder.is_dir():
             return []
         return [path for path in self._copies.folder.iterdir() if _NAME.fullmatch(path.name)]
+
+
+def deliver(host: Storage, blobs: Iterable[bytes], step: Callable[[int], None] = lambda _: None) -> None:
+    """Puts blobs on a host and reads each back; ``step`` is told how many more are there."""
+    waiting = iter(blobs)
+    while some := list(islice(waiting, _SLICE)):
+        stored = host.put(some)
+        for blob_hash, data in zip(stored, each(lambda name: host.get(name, MAX_BLOB), stored), strict=True):
+            if sha256(data) != blob_hash:
+                raise Tampered(
+                    f"Blob {blob_hash.hex()} does not come back from {host.name} as it was stored.", "Try again."
+                )
+        step(len(some))
+
+
+def _right(storage: Storage, blob_hash: bytes, what: str = "copy") -> bytes:
+    data = storage.get(blob_hash, MAX_BLOB)
+    if sha256(data) != blob_hash:
+        raise Tampered(
+            f"Blob {blob_hash.hex()} ({what}) is not what the chain vouches for: {storage.name} has changed its bytes.",
+            "Bring it back: memsync repair. A reader may join again with --blobs FOLDER.",
+        )
+    return data
+
+
+def _has(storage: Storage, blob_hash: bytes) -> bool:
+    with suppress(MemSyncError):
+        return sha256(storage.get(blob_hash, MAX_BLOB)) == blob_hash
+    return False

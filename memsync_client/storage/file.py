@@ -9,7 +9,7 @@ from urllib.parse import unquote, urlsplit
 
 from ..errors import BlobMissing, StorageUnavailable, Tampered
 from ..files import storage_error, sync_folder, write_atomic
-from ..sealing import sha256
+from ..sealing import MAX_BLOB, sha256
 
 
 def folder_of(base_uri: str) -> Path:
@@ -31,8 +31,12 @@ class FileStorage:
     ``durable`` is False for copies of what a host has: nobody waits until those are on the disk.
     """
 
+    limit = MAX_BLOB
+    read_only = False
+
     def __init__(self, folder: Path, *, durable: bool = True) -> None:
         self.folder = folder
+        self.name = str(folder)
         self._durable = durable
 
     def put(self, blobs: Iterable[bytes]) -> list[bytes]:
@@ -55,7 +59,7 @@ class FileStorage:
             self._must_exist()
             raise BlobMissing(
                 f"Blob {blob_hash.hex()} is not in {self.folder}.",
-                "Bring it back from a copy of the folder. A reader may join again with --blobs FOLDER.",
+                "Bring it back: memsync repair. A reader may join again with --blobs FOLDER.",
             ) from None
         except OSError as error:
             raise storage_error(error, self._path(blob_hash)) from None

@@ -5,7 +5,7 @@
 run does nothing; an interrupted run is repeated from the step it was in. Only the standard library is used.
 
 ``environment.py proofs`` makes ``.venv-proofs`` as well: Halmos and Slither, whose dependencies are not those of
-Ape, and forge.
+Ape, and forge. ``environment.py hosts`` brings an IPFS node.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ ROOT = Path(__file__).resolve().parents[2]
 VENV = ROOT / ".venv"
 BASE_PYTHON = Path(sys.executable).resolve()  # not the virtual environment's own, which may be first on PATH
 BIN = VENV / "bin"
+HOSTS_FOLDER = VENV / "hosts"
 PROOFS_VENV = ROOT / ".venv-proofs"
 PIP_OPTIONS = ("-m", "pip", "install", "--quiet", "--no-input", "--disable-pip-version-check")
 PIP_INSTALL = (BIN / "python", *PIP_OPTIONS)
@@ -59,7 +60,7 @@ def main() -> int:
         check_python()
         with (ROOT / "requirements.lock").open("rb") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)  # a second make waits instead of writing into the same folders
-            for step in STEPS + (PROOF_STEPS if sys.argv[1:] == ["proofs"] else ()):
+            for step in STEPS + MORE_STEPS.get(" ".join(sys.argv[1:]), ()):
                 run_step(*step)
     except (SetupError, OSError) as error:
         print(f"set-up failed: {error}", file=sys.stderr)
@@ -194,6 +195,16 @@ def install_forge() -> str:
     return "forge"
 
 
+def install_ipfs() -> str:
+    """Put an IPFS node where only `make test-hosts` looks for it: 290 MB, so it has a lock of its own."""
+    print("  an IPFS node from tests/hosts/package-lock.json ...", flush=True)
+    HOSTS_FOLDER.mkdir(exist_ok=True)
+    for name in ("package.json", "package-lock.json"):
+        shutil.copy(ROOT / "tests/hosts" / name, HOSTS_FOLDER)
+    run("npm", BIN / "npm", "ci", "--no-progress", "--ignore-scripts", "--prefix", HOSTS_FOLDER)
+    return "IPFS node"
+
+
 def link(name: Path, target: Path) -> None:
     name.unlink(missing_ok=True)
     name.symlink_to(target)
@@ -218,6 +229,8 @@ PROOF_STEPS = (
     (install_provers, PROOFS_VENV / "bin/halmos", PROOFS_LOCK),
     (install_forge, PROOFS_VENV / "bin/forge", "tests/proofs/package-lock.json", PROOFS_LOCK),
 )
+HOST_STEPS = ((install_ipfs, HOSTS_FOLDER / "node_modules/ipfs-daemon/package.json", "tests/hosts/package-lock.json"),)
+MORE_STEPS = {"proofs": PROOF_STEPS, "hosts": HOST_STEPS}
 
 if __name__ == "__main__":
     sys.exit(main())

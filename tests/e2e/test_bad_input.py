@@ -360,20 +360,20 @@ def test_registry__another_contract__is_refused(unchanged: Owner, tmp_path: Path
 
 
 def test_new_vault__host_that_this_version_cannot_use__names_the_option_there_is(kept: Owner, tmp_path: Path) -> None:
-    for base in ("https://blobs.example/", f"{tmp_path.as_uri()}/none/"):
+    for base in ("ftp://blobs.example/", "https://127.0.0.1:1/", f"{tmp_path.as_uri()}/none/"):
         done = kept.machine.quick("vault", "new", "elsewhere", "--base-uri", base)
         refused(done, StorageUnavailable, "--base-uri file:///")
         assert "--blobs" not in done.err
 
 
-def test_init__on_another_chain__says_what_this_version_can_not_do_there(tmp_path: Path) -> None:
+def test_new_vault__on_another_chain__no_folder_and_no_host_is_refused_with_the_hosts_there_are(tmp_path: Path) -> None:
     machine = new_machine(tmp_path / "new")
     with other_chain() as rpc:
         done = machine.quick("init", "--no-kit", "--rpc", rpc)
-    assert done.code == 0, done.err
-    assert "vaults can be made on a practice chain only" in done.out
-    assert "export and import" in done.out
-    assert "memsync vault new" not in done.out
+        assert done.code == 0, done.err
+        assert "memsync vault new NAME --base-uri URI" in done.out
+        for named in ([], ["--base-uri", "file:///srv/blobs/"], ["--base-uri", "/srv/blobs"]):
+            refused(machine.quick("vault", "new", "novel", *named), InvalidRequest, "public chain", "ipfs:")
 
 
 def test_sync__of_two_vaults__what_was_done_is_told_when_the_second_fails(owner: Owner, tmp_path: Path) -> None:

@@ -1,0 +1,35 @@
+"""Base URIs, as people type them and as they stand on chain."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
+
+IPFS = "ipfs://f01551220"  # base16, CID version 1, raw, SHA-256 of 32 bytes
+_SHORT = {"ipfs:": IPFS, "ipfs://": IPFS}
+
+
+def is_folder(uri: str) -> bool:
+    """Whether a base URI is a folder's."""
+    return uri.lower().startswith("file:")
+
+
+def whole(uri: str) -> str:
+    """The base URI that a person means: a folder's path may stand for it, ``ipfs:`` is enough, and a slash at the end
+    may be left out."""
+    if uri in _SHORT:
+        return _SHORT[uri]
+    if uri.startswith(("/", "./", "../", "~")):
+        return Path(uri).expanduser().resolve().as_uri() + "/"
+    if uri.startswith(("file:", "https:", "s3:")) and not uri.endswith(("/", IPFS.removeprefix("ipfs://"))):
+        return uri + "/"
+    return uri
+
+
+def without_user(url: str) -> str:
+    """An address fit to be shown: without user, password, query and fragment, which may carry a key."""
+    try:
+        parts = urlsplit(url)
+        return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+    except ValueError:
+        return url.partition("?")[0].rpartition("@")[2]

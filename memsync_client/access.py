@@ -99,6 +99,7 @@ class LentVault(OpenedVault):
         prepared = registry.prepare(call, self._session.owner_wallet.address)  # refused before anything is stored
         self._blobs(record).store([ring])
         receipt = self._committer(record).transact(call, prepared)
+        self._look(view, record.version + 1, receipt.block.number, new.roster)
         return GrantResult(card.name, expires, invitation, receipt)
 
     def grants(self) -> list[ReaderLine]:

@@ -24,6 +24,7 @@ from .errors import (
     UnknownVault,
 )
 from .files import make_dir, write_atomic
+from .glance import write_glance
 from .heads import FIRST, seal_head
 from .holding import KIT_NAME
 from .home import Config, Home, KitNote
@@ -107,13 +108,15 @@ class Client:
             vault_id = registry.vault_id_of(owner, salt)
             place = session.place(vault_id)
             keys = OwnerKeys.new(1)
-            ring = seal_keyring(place, keys, Roster(name, new_import_key(), holders, registry.latest().time))
+            roster = Roster(name, new_import_key(), holders, registry.latest().time)
+            ring = seal_keyring(place, keys, roster)
             head = seal_head(place, 1, keys.secret, keys.writer_key, FIRST)
             session.hosts.blobs(base_uri, vault_id, copies=True).store([ring, head])
             call = registry.create(salt, sha256(head), FIRST.log.memory_root, sha256(ring), base_uri)
             tx_hash = registry.submit(registry.prepare(call, owner), session.wallet, lambda _: None)
             receipt = session.wait(tx_hash)
             home.label(name, vault_id)
+            write_glance(home.vault_folder(vault_id), 1, receipt.block.number, 1, roster, 0)
         return NewVault(Vault(session, name, vault_id), receipt, holders, others)
 
     def _base_uri(self, named: str | None) -> str:

@@ -58,7 +58,9 @@ class HeldVault(LentVault):
             prepared = registry.prepare(call, self._session.owner_wallet.address)
             if blob:
                 self._blobs(record).store([blob])
-            return self._committer(record).transact(call, prepared)
+            receipt = self._committer(record).transact(call, prepared)
+            self._look(view, record.version + 1, receipt.block.number, after)
+            return receipt
 
         with self._session.lock():
             if card.address is not None:

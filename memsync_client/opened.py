@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, TypeVar
 
 from .committing import JOURNAL, Batch, Committer, Landed, NewKeyring, Rewrite
 from .errors import AccessEnded, BlobMissing, HomeBusy, StorageFull, StorageReadOnly, UnknownVault, VersionTaken
+from .glance import Glance, read_glance, write_glance
 from .home import SealedFile, read_seen, write_seen
 from .inbox import Inbox
+from .keyring import Roster
 from .outbox import Outbox
 from .pack_notes import PackNotes
 from .reading import Fetch, View, by_newest, open_view
@@ -99,7 +101,27 @@ class OpenedVault:
         landed = self._committer(view.record).commit(view, batch, ring, rewrite, then)
         if ring:
             self._sealed("bump").remove()
+        before, roster = self.glance, ring.roster if ring else view.keyring.roster
+        if roster:
+            counted = before.memories if before and before.head == view.record.head_version and not rewrite else None
+            if counted is not None:
+                counted += sum(entry.memory.revision == entry.memory.id for entry in batch.entries)
+            head, block = view.record.version + 1, landed.receipt.block.number
+            write_glance(self._folder, landed.version, block, head, roster, counted)
         return landed
+
+    @property
+    def glance(self) -> Glance | None:
+        """What this device knew of the vault when it last opened it. Needs neither node nor passphrase."""
+        return read_glance(self._folder)
+
+    def _look(self, view: View, version: int, block: int, roster: Roster | None = None) -> None:
+        """Keeps what the vault is at ``version``, with the head of ``view``."""
+        before, roster = self.glance, roster or view.keyring.roster
+        head = view.record.head_version
+        if roster:
+            counted = before.memories if before and before.head == head else None
+            write_glance(self._folder, version, block, head, roster, counted)
 
     @property
     def _seen(self) -> SealedFile:
@@ -143,7 +165,10 @@ class OpenedVault:
         that it no longer names. Only under the home's lock, and never back to an earlier state."""
         record, seen = view.record, read_seen(self._seen)
         now = view.seen(record.block.number)
-        if seen and (now.version < seen.version or replace(now, block=seen.block) == seen):
+        if seen and now.version < seen.version:
+            return
+        self._look(view, record.version, record.block.number)
+        if seen and replace(now, block=seen.block) == seen:
             return
         if self._is_final(record):
             write_seen(self._seen, now)

@@ -77,6 +77,51 @@ class CommitEvent:
 
 
 @dataclass(frozen=True)
+class Offer:
+    """An offer of a vault to another account, living while block time is before ``expires``."""
+
+    new_owner: str
+    expires: datetime
+    version: int
+
+
+@dataclass(frozen=True)
+class Recovery:
+    """How a vault can be recovered: the ``account`` that may start it, and of a pending one who is to be the owner and
+    from when on it can be finished. None where there is none."""
+
+    account: str | None
+    attempt: int
+    ready: datetime | None
+    new_owner: str | None
+
+
+@dataclass(frozen=True)
+class VaultEvent:
+    """One event of a vault: the contract's name for it (``Granted``), who did it, and its other arguments by name, as
+    ``contracts/interfaces/IMemoryRegistry.sol`` has them: numbers, addresses, bytes."""
+
+    name: str
+    actor: str
+    values: Mapping[str, Any]
+    block_number: int
+    tx_hash: bytes
+
+
+@dataclass(frozen=True)
+class History:
+    """A vault's events, oldest first. ``from_block`` is the first block that was looked through: 0, or a later one
+    where the node gave no more; ``complete`` says that the vault's creation is among them."""
+
+    events: tuple[VaultEvent, ...]
+    from_block: int
+
+    @property
+    def complete(self) -> bool:
+        return bool(self.events) and self.events[0].name == "Created"
+
+
+@dataclass(frozen=True)
 class Receipt:
     """A transaction that took effect in a block."""
 

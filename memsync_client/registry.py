@@ -6,6 +6,7 @@ Vault ids and hashes are 32 bytes, addresses carry their checksum, times are UTC
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import datetime
 from functools import cache
@@ -13,27 +14,28 @@ from importlib.resources import files
 from typing import Any
 
 from eth_abi.abi import encode
-from eth_utils import event_abi_to_log_topic, keccak
+from eth_utils import keccak
 from hexbytes import HexBytes
 from web3.exceptions import ContractLogicError
 
 from . import state_proof
 from .agreement import agreed, confirm, side_by_side, two_at_least
 from .errors import InvalidRequest, MemSyncError, NodeUnreachable, NoRegistry, UnknownVault, WrongChain
-from .records import Block, CommitEvent, PublicGrant, Receipt, VaultRecord
+from .event_log import EventLog
+from .records import Block, CommitEvent, History, Offer, PublicGrant, Receipt, Recovery, VaultRecord
 from .refusals import decode_error
-from .rpc import Node, RequestRefused
+from .rpc import Node
 from .state_proof import NotProven
-from .transactions import Call, ContractClient, checked_address, to_number, to_time
+from .transactions import Call, checked_address, to_number, to_time
 
 LAG_MAX = 255  # a lag that stays there counts no further
 _NO_HASH = bytes(32)
-_NARROWEST_RANGE = 64  # blocks in one request for logs, when a node refuses more
+_NOBODY = "0x" + "00" * 20
 _MAX_VAULTS = 100_000  # of one owner; more is a lie of the node
 MAX_BASE_URI = 256  # bytes
 
 
-class Registry(ContractClient):
+class Registry(EventLog):
     """The MemoryRegistry. All reads raise NodeUnreachable. ``others`` are other nodes' word for the same one."""
 
     others: tuple[Registry, ...] = ()
@@ -197,17 +199,46 @@ class Registry(ContractClient):
         """An account's grant in the current tenure, expired or not; None if there is none. Raises UnknownVault."""
         return self._grant_at(vault_id, grantee, self.latest())
 
-    def grants(self, vault_id: bytes) -> list[PublicGrant]:
+    def grants(self, vault_id: bytes, from_block: int = 0, known: Iterable[str] = ()) -> list[PublicGrant]:
         """All grants of the current tenure, expired ones too, in the order in which they were first given.
 
-        Found through events, each then confirmed by state, as of one block. Raises UnknownVault.
+        Found through events, each then confirmed by state, as of one block; with ``from_block`` only events from there
+        on, and the grantees ``known`` from before. Raises UnknownVault.
         """
         at = self.latest()
         self._read("record", vault_id, block=at.number)  # the events of an unknown vault would be an empty list
-        events = self._events(("Granted",), vault_id, 0, at.number)
-        grantees = dict.fromkeys(str(event["args"]["grantee"]) for event in events)
+        events = self._events(("Granted",), vault_id, from_block, at.number)
+        grantees = dict.fromkeys([*known, *(str(event["args"]["grantee"]) for event in events)])
         found = (self._grant_at(vault_id, grantee, at) for grantee in grantees)
         return [grant for grant in found if grant]
+
+    def offer_of(self, vault_id: bytes) -> Offer | None:
+        """The offer to a new owner, expired or not; None if there is none. Raises UnknownVault."""
+        new_owner, expires_at, version = self._read("offerOf", vault_id)
+        return Offer(new_owner, to_time(expires_at), version) if version else None
+
+    def recovery_of(self, vault_id: bytes) -> Recovery:
+        """How the vault can be recovered, and how far that is. Raises UnknownVault."""
+        account, attempt, ready_at, new_owner = self._read("recoveryOf", vault_id)
+        none = checked_address(_NOBODY)
+        pending = new_owner != none
+        return Recovery(
+            None if account == none else account,
+            attempt,
+            to_time(ready_at) if pending else None,
+            new_owner if pending else None,
+        )
+
+    def history(self, vault_id: bytes, progress: Callable[[int, int], None] | None = None) -> History:
+        """All events of a vault, as far back as the node gives logs, asked for from the newest on. ``progress`` is told
+        how many blocks of how many were looked through. Raises UnknownVault."""
+        at = self.latest()
+        self._read("record", vault_id, block=at.number)  # the events of an unknown vault would be an empty list
+        return self._history(vault_id, at.number, progress)
+
+    def time_of(self, block: int) -> datetime:
+        """When a block was made (UTC)."""
+        return self.block(block).time
 
     def commits(self, vault_id: bytes, from_block: int = 0) -> list[CommitEvent]:
         """All commits in blocks from ``from_block`` on, oldest first; empty for an unknown vault."""
@@ -295,6 +326,38 @@ class Registry(ContractClient):
         """Name another place for the blobs."""
         return Call("setBaseURI", (vault_id, expected_version, base_uri))
 
+    def offer(self, vault_id: bytes, expected_version: int, new_owner: str, expires: datetime) -> Call:
+        """Offer the vault to a new owner until ``expires`` (with a time zone)."""
+        return Call("offer", (vault_id, expected_version, checked_address(new_owner), int(expires.timestamp())))
+
+    def cancel_offer(self, vault_id: bytes) -> Call:
+        """Withdraw the offer."""
+        return Call("cancelOffer", (vault_id,))
+
+    def accept(self, vault_id: bytes) -> Call:
+        """Take up the offer: the sender is the owner from then on, and every grant is void."""
+        return Call("accept", (vault_id,))
+
+    def set_recovery(self, vault_id: bytes, recovery: str | None) -> Call:
+        """Name the account that may start a recovery, or none."""
+        return Call("setRecovery", (vault_id, checked_address(recovery or _NOBODY)))
+
+    def start_recovery(self, vault_id: bytes, new_owner: str) -> Call:
+        """As the recovery address: let the vault go to a new owner, after the delay."""
+        return Call("startRecovery", (vault_id, checked_address(new_owner)))
+
+    def veto_recovery(self, vault_id: bytes) -> Call:
+        """Stop the pending recovery."""
+        return Call("vetoRecovery", (vault_id,))
+
+    def finish_recovery(self, vault_id: bytes) -> Call:
+        """As the new owner that a recovery names, once its delay is over: become the owner."""
+        return Call("finishRecovery", (vault_id,))
+
+    def close(self, vault_id: bytes, expected_version: int, successor: bytes | None = None) -> Call:
+        """End the vault for good, naming another one's id (32 bytes) as its successor, or none."""
+        return Call("close", (vault_id, expected_version, successor or _NO_HASH))
+
     def multicall(self, calls: list[Call]) -> Call:
         """Several calls in one transaction: all take effect or none."""
         return Call("multicall", ([self.encode(call) for call in calls],))
@@ -345,31 +408,6 @@ class Registry(ContractClient):
                 )
             )
         return commits
-
-    def _events(self, names: tuple[str, ...], vault_id: bytes, first: int, last: int) -> list[Any]:
-        """A vault's events of these kinds in blocks ``first`` to ``last``, decoded, in the chain's order."""
-        events = [self._contract.events[name] for name in names]
-        kinds = {event_abi_to_log_topic(event.abi): event() for event in events}
-        found = []
-        for log in self._logs([list(kinds), vault_id], first, last):
-            with self.node.asking():
-                kind, vault = (bytes(topic) for topic in log["topics"][:2])
-                if log["address"] != self.address or vault != vault_id or not first <= log["blockNumber"] <= last:
-                    raise ValueError("a log that was not asked for")
-                found.append(kinds[kind].process_log(log))
-        return sorted(found, key=lambda event: (event["blockNumber"], event["logIndex"]))
-
-    def _logs(self, topics: list[Any], first: int, last: int) -> list[Any]:
-        """Raw logs. Many nodes limit how many blocks or logs one request may cover: halve until they take it."""
-        try:
-            with self.node.asking():
-                query: Any = {"address": self.address, "topics": topics, "fromBlock": first, "toBlock": last}
-                return list(self._eth.get_logs(query))
-        except RequestRefused:
-            if last - first < _NARROWEST_RANGE:
-                raise
-        middle = (first + last) // 2
-        return self._logs(topics, first, middle) + self._logs(topics, middle + 1, last)
 
     def _lie(self, what: str) -> NodeUnreachable:
         return NodeUnreachable(f"{self.node.name} gives {what}.", "Do not rely on this node; name another one.")

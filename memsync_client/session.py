@@ -42,14 +42,14 @@ class Session(HoldsSecret):
         self.config = config or home.config()  # the first while a home is still being made
         self.say = say
         self._passphrase = passphrase
-        self._rpc = rpc or self.config.rpc
+        self.rpc = rpc or self.config.rpc
 
     @cached_property
     def registry(self) -> Registry:
         """Raises NodeUnreachable, WrongChain or NoRegistry."""
         from .registry import Registry
 
-        return Registry.connect(self._rpc, chain_id=self.config.chain_id, address=self.config.registry)
+        return Registry.connect(self.rpc, chain_id=self.config.chain_id, address=self.config.registry)
 
     @cached_property
     def hosts(self) -> Hosts:

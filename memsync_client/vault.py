@@ -20,6 +20,7 @@ from .errors import (
     Tampered,
 )
 from .following import Following, Waits
+from .glance import write_glance
 from .home import read_seen, write_seen
 from .import_ids import identified, imported_id
 from .inbox import Proposal
@@ -137,10 +138,16 @@ class Vault(KeptVault):
         def read(record: VaultRecord) -> dict[bytes, list[Memory]]:
             view = self._view(record)
             committed = read_entries(view, self._blobs(view.record).fetch, progress, notes=self._notes)
+            self._count(view, committed)
             fresh = self._sorted(view, waiting, committed).fresh
             return memories.tips([entry.memory for entry in committed] + fresh)
 
         return self._reading(read)
+
+    def _count(self, view: View, committed: list[Entry]) -> None:
+        record, roster, count = view.record, view.keyring.roster, len({entry.memory.id for entry in committed})
+        if roster:
+            write_glance(self._folder, record.version, record.block.number, record.head_version, roster, count)
 
     def memories(self, progress: Progress | None = None) -> list[Memory]:
         """All living memories, conflicting tips included."""

@@ -13,7 +13,7 @@ import click
 from ..core_dumps import forbid_core_dumps
 from ..errors import MemSyncError
 from ..files import storage_error
-from . import device, exchange, hosts, inbox, keeping, kit, mcp, owner, passphrase, reader, setup
+from . import device, exchange, hosts, inbox, keeping, kit, log, mcp, owner, passphrase, reader, setup
 from .app import App, report, report_error, root
 
 root.add_command(owner.node)
@@ -30,6 +30,7 @@ root.add_command(owner.sync)
 root.add_command(owner.grant)
 root.add_command(owner.grants)
 root.add_command(owner.revoke)
+root.add_command(log.log)
 root.add_command(keeping.rotate)
 root.add_command(keeping.forget)
 root.add_command(reader.verify)
@@ -57,7 +58,7 @@ def main() -> None:
 
 def _run(app: App) -> int:
     try:
-        root.main(obj=app, standalone_mode=False)
+        root.main(obj=app, prog_name="memsync", standalone_mode=False)
     except MemSyncError as error:
         report_error(app, error)
         return error.exit_code

@@ -259,6 +259,14 @@ def day(moment: datetime | None) -> str:
     return "unknown" if moment is None else f"{moment.astimezone():%Y-%m-%d}"
 
 
+def when(moment: datetime | None) -> str:
+    """A date in the person's zone, in words where it is near: today, yesterday, tomorrow."""
+    if moment is None:
+        return "unknown"
+    away = (moment.astimezone().date() - datetime.now().astimezone().date()).days
+    return {0: "today", -1: "yesterday", 1: "tomorrow"}.get(away, day(moment))
+
+
 def gas_cost(app: App, gas: int) -> str:
     """An amount of gas in words; on a practice chain it costs nothing."""
     free = app.home.config().chain_id == PRACTICE_CHAIN

@@ -2,73 +2,220 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
-from ..errors import MemSyncError
+from ..client import Client
+from ..home import KitNote
 from ..session import PRACTICE_CHAIN
-from .app import App, day
+from ..standing import ReaderStanding, Standing, VaultStanding, standing
+from .app import App, counted, day, when
+
+_LOW = 10**15  # wei: a few dozen commits at a usual price
+_NOT_ASKED = "Private readers, and what only your keys open, are not shown without the passphrase: memsync grants"
 
 
 def show_status(app: App) -> None:
-    """One line a vault, and the next step."""
+    """The keys and the chain, a line or more a vault, and the next step."""
     if not app.home.initialised:
-        readers = app.home.readers()
-        lines = [f"Reader {name} in {app.home.folder}" for name in readers] or [
-            f"No MemSync home in {app.home.folder} yet."
-        ]
-        step = (
-            "memsync recall …   or   memsync reader join INVITATION"
-            if readers
-            else "memsync init   (try it out first: memsync node)"
-        )
-        app.result({"initialised": False, "readers": readers}, *lines, f"Next: {step}")
+        _show_without_owner(app)
         return
     client = app.client()
-    config = client.session.config
-    data: dict[str, Any] = {"initialised": True, "chain_id": config.chain_id, "owner": config.owner, "vaults": []}
-    chain = "practice (this computer only, no backup)" if config.chain_id == PRACTICE_CHAIN else str(config.chain_id)
-    note, restoring = app.home.kit(), app.home.kit_key.exists()
-    data |= {"kit_made": note and note.made, "restoring": restoring}
-    kit = f"   kit: made {note.made}" if note else "   no recovery kit noted here"
-    lines = [f"Chain: {chain}   wallet: {config.owner}{kit}"]
-    steps: list[str] = []
-    if restoring:
-        lines.append("Restored with a kit, and not finished: this device has no place in all keyrings yet.")
-        steps.append("memsync restore --kit --wallet WALLET")
-    trouble: MemSyncError | None = None
-    for vault in client.vaults():
-        item: dict[str, Any] = {"name": vault.label, "waiting": vault.waiting()}
-        line = f"{vault.label}   {item['waiting']} waiting"
-        try:
-            record, public = vault.record(), [grant for grant in vault.public_grants() if grant.living]
-            item |= {
-                "version": record.version,
-                "locked": record.locked,
-                "block": record.block.number,
-                "public_readers": len(public),
-            }
-            line += f"   version {record.version}"
-            if public:
-                line += (
-                    f"   public readers: {len(public)}, the last until {day(max(grant.expires for grant in public))}"
-                )
-            if record.locked:
-                line += "   locked since a revocation"
-                steps.append(f"memsync sync --vault {vault.label}   (brings the new keys)")
-        except MemSyncError as error:
-            trouble = error
-        if item["waiting"]:
-            steps.append("memsync sync")
-        data["vaults"].append(item)
-        lines.append(line)
-    if trouble:
-        data["trouble"] = trouble.cause
-        lines.append(f"The chain can't be asked: {trouble.cause} {trouble.next_step}")
-        if config.chain_id == PRACTICE_CHAIN:
-            steps.insert(0, "memsync node   (the practice chain, in another terminal)")
-    if not data["vaults"]:
-        steps.append("memsync vault new NAME")
+    found = standing(client)
+    steps = _steps(found)
+    lines = [*_keys(found), *_chain(found)]
+    for vault in found.vaults:
+        lines += _vault(found, vault)
+    lines += [_NOT_ASKED] if any(vault.record for vault in found.vaults) else []
     lines.append(
         f"Next: {steps[0]}" if steps else 'All is committed. Next: memsync remember "…"   or   memsync recall "…"'
     )
-    app.result(data, *lines)
+    app.result(_data(client, found, steps), *lines)
+
+
+def _show_without_owner(app: App) -> None:
+    readers = app.home.readers()
+    lines = [f"Reader {name} in {app.home.folder}" for name in readers] or [
+        f"No MemSync home in {app.home.folder} yet."
+    ]
+    step = (
+        "memsync recall …   or   memsync reader join INVITATION"
+        if readers
+        else "memsync init   (try it out first: memsync node)"
+    )
+    new = app.home.new_device()
+    if new:
+        lines = [f"The key of the new device {new.name!r} is made; it has no vault yet."]
+        step = "memsync device join SHEET   (the sheet comes from `memsync device add` on the other machine)"
+    data: dict[str, Any] = {"initialised": False, "readers": readers, "new_device": new and new.name, "next": [step]}
+    app.result(data, *lines, f"Next: {step}")
+
+
+# In lines -------------------------------------------------------------------------------------------------------------
+
+
+def _keys(found: Standing) -> list[str]:
+    kit = f"kit: made {_made(found.kit)}" if found.kit else "no recovery kit noted here"
+    if found.account is None:
+        wallet = f"wallet of {found.owner} is not here: this device reads and can't commit"
+    elif found.account == found.owner:
+        wallet = f"wallet: {found.owner}"
+    else:
+        wallet = f"commits as {found.account} for the owner {found.owner}"
+    lines = [f"Keys: {found.device}, {found.key_id.hex()[:16]}   {wallet}   {kit}"]
+    if found.rekeying:
+        lines.append("This device is getting a new key, and not every vault has it yet.")
+    if found.restoring:
+        lines.append("Restored with a kit, and not finished: this device has no place in all keyrings yet.")
+    return lines
+
+
+def _chain(found: Standing) -> list[str]:
+    chain = (
+        "practice (this computer only, no backup)" if found.chain_id == PRACTICE_CHAIN else f"chain {found.chain_id}"
+    )
+    if found.block is None:
+        trouble = f"{found.trouble.cause} {found.trouble.next_step}" if found.trouble else ""
+        return [f"Chain: {chain}   The chain can't be asked: {trouble}"]
+    balance = "" if found.balance is None or found.chain_id == PRACTICE_CHAIN else f"   {coins(found.balance)} coins"
+    return [
+        f"Chain: {chain}   node: {found.node}, block {found.block.number:,}   registry: {found.registry}"
+        f" (checked){balance}"
+    ]
+
+
+def _vault(found: Standing, vault: VaultStanding) -> list[str]:
+    glance, record = vault.glance, vault.record
+    saved = f"{glance.memories:,} saved, " if glance and glance.memories is not None else ""
+    line = f"{vault.name}   {saved}{vault.waiting:,} waiting"
+    if vault.trouble and not found.trouble:
+        line += f"   can't be asked: {vault.trouble.cause}"
+    if record is None:
+        return [line]
+    line += f"   version {record.version}"
+    line += "".join(f"   reader: {_reader(reader)}" for reader in vault.readers) or "   no public reader"
+    lines = [line, f"  blobs: {record.base_uri or 'nowhere'}"]
+    if vault.closed:
+        return [f"{line}   closed for good: it can only be read"]
+    if vault.behind and vault.behind > 0:
+        lines.append(f"  {counted(vault.behind, 'write', 'writes')} on chain not taken in here yet")
+    elif vault.behind:
+        lines.append("  The node shows an older state than this device has seen: it is behind, or lies.")
+    if record.owner != found.owner:
+        lines.append(f"  owned by {record.owner} now")
+    if record.locked:
+        lines.append("  locked since its epoch rose: the next sync brings the new keys")
+    if vault.offer:
+        lines.append(f"  offered to {vault.offer.new_owner} until {day(vault.offer.expires)}")
+    if vault.recovery and vault.recovery.new_owner:
+        lines.append(
+            f"  WARNING: {vault.recovery.account} has started a recovery: from {day(vault.recovery.ready)} on"
+            f" {vault.recovery.new_owner} can take this vault. If that is not your wish: memsync vault recovery veto"
+        )
+    return lines
+
+
+def _reader(reader: ReaderStanding) -> str:
+    name = reader.name or reader.address
+    return f"{name} until {day(reader.expires)}" if reader.living else f"{name}, ended {when(reader.expires)}"
+
+
+def _made(kit: KitNote) -> str:
+    return "today" if kit.made == datetime.now(UTC).date().isoformat() else kit.made
+
+
+def coins(wei: int) -> str:
+    """An amount of the chain's own coin, to six places."""
+    return f"{wei / 10**18:,.6f}".rstrip("0").rstrip(".")
+
+
+# What to do next ------------------------------------------------------------------------------------------------------
+
+
+def _steps(found: Standing) -> list[str]:
+    """The most pressing first."""
+    steps: list[str] = []
+    if found.trouble and found.chain_id == PRACTICE_CHAIN:
+        steps.append("memsync node   (the practice chain, in another terminal)")
+    if found.restoring:
+        steps.append("memsync restore --kit --wallet WALLET")
+    living = [vault for vault in found.vaults if not vault.closed]
+    for vault in living:
+        if vault.recovery and vault.recovery.new_owner:
+            steps.append(f"memsync vault recovery veto {vault.name}   (unless that recovery is your own wish)")
+    if found.rekeying:
+        steps.append("memsync device rekey")
+    low = found.balance is not None and found.balance < _LOW
+    if found.account and low and found.chain_id != PRACTICE_CHAIN:
+        steps.append(f"send some coins to {found.account}: what it has pays for few transactions")
+    for vault in living:
+        if vault.record and vault.record.locked and found.account:
+            steps.append(f"memsync sync --vault {vault.name}   (brings the new keys)")
+    if any(vault.waiting or (vault.behind or 0) > 0 for vault in living) and found.account:
+        steps.append("memsync sync")
+    for vault in living:
+        for reader in vault.readers:
+            if not reader.living:
+                steps.append(f"memsync sync --vault {vault.name}   ({reader.name or reader.address} ended: new keys)")
+    if not found.vaults:
+        steps.append("memsync vault new NAME")
+    elif found.kit is None and not any(vault.glance and vault.glance.kit for vault in found.vaults):
+        steps.append("memsync kit make   (without a kit the memory is gone with your last device)")
+    return list(dict.fromkeys(steps))
+
+
+# In JSON --------------------------------------------------------------------------------------------------------------
+
+
+def _data(client: Client, found: Standing, steps: list[str]) -> dict[str, Any]:
+    data: dict[str, Any] = {
+        "initialised": True,
+        "home": str(client.home.folder),
+        "device": {"name": found.device, "key_id": found.key_id, "rekeying": found.rekeying},
+        "owner": found.owner,
+        "account": found.account,
+        "balance": found.balance,
+        "chain_id": found.chain_id,
+        "registry": found.registry,
+        "node": {
+            "url": found.node,
+            "block": found.block and found.block.number,
+            "time": found.block and found.block.time,
+        },
+        "kit_made": found.kit and found.kit.made,
+        "restoring": found.restoring,
+        "vaults": [_vault_data(vault) for vault in found.vaults],
+        "not_asked": ["private readers", "whether the keys open"],
+        "next": steps,
+    }
+    return data | ({"trouble": found.trouble.cause} if found.trouble else {})
+
+
+def _vault_data(vault: VaultStanding) -> dict[str, Any]:
+    record, glance, recovery = vault.record, vault.glance, vault.recovery
+    data: dict[str, Any] = {
+        "name": vault.name,
+        "vault": vault.vault_id,
+        "waiting": vault.waiting,
+        "saved": glance and glance.memories,
+        "seen_version": glance and glance.version,
+    }
+    if vault.trouble:
+        return data | {"trouble": vault.trouble.cause}
+    if record is None:
+        return data
+    return data | {
+        "version": record.version,
+        "behind": vault.behind,
+        "locked": record.locked,
+        "closed": vault.closed,
+        "owner": record.owner,
+        "base_uri": record.base_uri,
+        "block": record.block.number,
+        "readers": [
+            {"reader": r.name, "address": r.address, "expires": r.expires, "living": r.living} for r in vault.readers
+        ],
+        "offer": vault.offer and {"new_owner": vault.offer.new_owner, "expires": vault.offer.expires},
+        "recovery": recovery
+        and {"address": recovery.account, "ready": recovery.ready, "new_owner": recovery.new_owner},
+    }

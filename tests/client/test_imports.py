@@ -50,7 +50,7 @@ LAYERS = (
         "interchange.jsonl",
         "interchange.taking",
     },
-    {"storage.https", "storage.ipfs"},
+    {"storage.https", "storage.ipfs", "glance"},
     {
         "storage",
         "reading",
@@ -61,6 +61,7 @@ LAYERS = (
     {"home", "storage.blobs"},
     {"hosts", "wallet", "refusals", "rpc", "pack_notes"},
     {"transactions", "agreement"},
+    {"event_log"},
     {"registry"},
     {"practice", "verifying"},
     {"rekeying", "passphrases"},
@@ -72,7 +73,7 @@ LAYERS = (
     {"keeping"},
     {"vault"},
     {"client", "proposals"},
-    {"devices"},
+    {"devices", "standing"},
     {"recovery"},
     {"__init__"},
     {"mcp_server", "mcp_server.answers"},
@@ -83,7 +84,7 @@ LAYERS = (
     {"mcp_server.__main__"},
     {"cli.app", "cli.given"},
     {"cli.status"},
-    {"cli.hosts", "cli.owner", "cli.passphrase", "cli.reader", "cli.kit"},
+    {"cli.hosts", "cli.owner", "cli.passphrase", "cli.reader", "cli.kit", "cli.log"},
     {"cli.keeping", "cli.device", "cli.setup", "cli.exchange", "cli.mcp", "cli.inbox"},
     {"cli"},
 )
@@ -109,7 +110,7 @@ ALLOWED = {
     "search": {"threading"},  # one index for all threads of a server
 }
 
-ON_CHAIN = {"registry", "transactions", "rpc", "refusals", "wallet", "practice"}
+ON_CHAIN = {"registry", "event_log", "transactions", "rpc", "refusals", "wallet", "practice"}
 KNOWS_KEYS = {"keys", "keyring", "keyfile", "wallet", "registry", "transactions", "rpc", "home", "session"}
 
 

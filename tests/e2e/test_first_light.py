@@ -17,9 +17,11 @@ SCRIPTS = Path(__file__).parents[2] / "scripts"
 SAMPLE = SCRIPTS / "sample.jsonl"
 PLAINTEXT_OF_SALT_22 = "Correction: the works closed in 1963, not 1961."
 
-# Commands that have tests of their own: test_kit_commands.py, test_own_devices.py, test_forget.py, test_exchange.py.
+# Commands that have tests of their own: test_kit_commands.py, test_own_devices.py, test_forget.py, test_exchange.py,
+# test_standing.py.
 ELSEWHERE = {
     "export",
+    "log",
     *("kit make", "kit check", "kit sheet", "device new", "device add", "device join", "device list", "device remove"),
     *("forget", "rotate", "device rekey"),
     *("inbox list", "inbox approve", "inbox reject", "inbox trust"),

@@ -96,7 +96,7 @@ def standing(client: Client) -> Standing:
         owner=config.owner,
         account=account,
         chain_id=config.chain_id,
-        node=Node(session.rpc).name,
+        node=" ".join(Node(url).name for url in session.rpc.split()),
         registry=config.registry,
         block=block,
         balance=balance,

@@ -13,7 +13,7 @@ import click
 from ..core_dumps import forbid_core_dumps
 from ..errors import MemSyncError
 from ..files import storage_error
-from . import device, exchange, hosts, inbox, keeping, kit, log, mcp, owner, passphrase, reader, setup
+from . import completing, device, exchange, hosts, inbox, keeping, kit, log, mcp, owner, passphrase, reader, setup
 from .app import App, report, report_error, root
 
 root.add_command(owner.node)
@@ -39,6 +39,7 @@ device.device.add_command(keeping.rekey)
 root.add_command(device.device)
 root.add_command(setup.restore)
 root.add_command(passphrase.passphrase)
+root.add_command(completing.completion)
 root.add_command(reader.reader)
 root.add_command(mcp.mcp)
 root.add_command(inbox.inbox)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import click
@@ -16,9 +17,11 @@ from ..kit import phrase
 from ..records import Receipt
 from ..vault import Vault
 from .app import App, counted, gas_cost, printing, rpc_option, safe
+from .completing import device_names, files
 from .given import text_of
 from .kit import sheet_given
 from .owner import Duration
+from .qr import check_qr, qr_options, show_qr
 
 _COMPARE = "Compare these words with those on the other machine, by voice or by eye:"
 
@@ -33,18 +36,29 @@ def device() -> None:
 @rpc_option
 @click.option("--registry", metavar="ADDRESS", help="The MemoryRegistry (default: the same on every chain).")
 @click.option("--commit", is_flag=True, help="Make it an account of its own, so that it can sync by itself.")
+@qr_options
 @printing
-def device_new(app: App, name: str, node_url: str | None, registry: str | None, commit: bool) -> None:
+def device_new(
+    app: App,
+    name: str,
+    node_url: str | None,
+    registry: str | None,
+    commit: bool,
+    qr: bool,
+    qr_file: Path | None,
+) -> None:
     """On a new machine: make its key, and print the card to give to a machine that has the vaults' keys.
 
     \b
     memsync device new --name laptop --commit > card.txt
     """
+    check_qr(app, qr, qr_file)
     rpc = node_url or app.rpc or PRACTICE_RPC
     card = library.new_device(app.home, app.new_passphrase, name, rpc=rpc, registry=registry, commit=commit)
     compare = phrase(str(card))
+    drawn = show_qr(app, str(card), qr, qr_file)
     app.result(
-        {"card": str(card), "phrase": compare, "address": _address(card)},
+        {"card": str(card), "phrase": compare, "address": _address(card)} | drawn,
         str(card),
         _COMPARE,
         f"  {compare}",
@@ -53,7 +67,7 @@ def device_new(app: App, name: str, node_url: str | None, registry: str | None, 
 
 
 @device.command("add")
-@click.argument("card")
+@click.argument("card", shell_complete=files)
 @click.option(
     "--for",
     "lasting",
@@ -64,8 +78,11 @@ def device_new(app: App, name: str, node_url: str | None, registry: str | None, 
 )
 @click.option("--dry-run", is_flag=True, help="Say what would be done; write nothing.")
 @click.option("--yes", is_flag=True, help="The words were compared.")
+@qr_options
 @printing
-def device_add(app: App, card: str, lasting: timedelta, dry_run: bool, yes: bool) -> None:
+def device_add(
+    app: App, card: str, lasting: timedelta, dry_run: bool, yes: bool, qr: bool, qr_file: Path | None
+) -> None:
     """Give the machine of CARD (its text, a file, or -) the keys of every vault, and print the sheet to give back.
 
     A machine with an account of its own gets the right to commit. CARD may be the name of one that was added before:
@@ -74,6 +91,7 @@ def device_add(app: App, card: str, lasting: timedelta, dry_run: bool, yes: bool
     \b
     memsync device add card.txt > sheet.txt
     """
+    check_qr(app, qr, qr_file)
     client = app.client()
     known = library.known_card(client, card) if "memsync-" not in card else None
     parsed = known or DeviceCard.parse(text_of(card, InvalidCard))
@@ -99,8 +117,9 @@ def device_add(app: App, card: str, lasting: timedelta, dry_run: bool, yes: bool
 
     sheet = library.add_device(client, parsed, lasting, done=count)
     again = phrase(str(sheet))
+    drawn = show_qr(app, str(sheet), qr, qr_file)
     app.result(
-        data | {"gas": gas, "sheet": str(sheet), "sheet_phrase": again},
+        data | {"gas": gas, "sheet": str(sheet), "sheet_phrase": again} | drawn,
         f"{parsed.name} has the keys of {counted(len(vaults), 'vault', 'vaults')}. {gas_cost(app, gas)}.",
         "Give it this sheet, for `memsync device join`:",
         str(sheet),
@@ -110,7 +129,7 @@ def device_add(app: App, card: str, lasting: timedelta, dry_run: bool, yes: bool
 
 
 @device.command("join")
-@click.argument("sheet")
+@click.argument("sheet", shell_complete=files)
 @click.option("--yes", is_flag=True, help="The words were compared.")
 @printing
 def device_join(app: App, sheet: str, yes: bool) -> None:
@@ -168,7 +187,7 @@ def device_list(app: App) -> None:
 
 
 @device.command("remove")
-@click.argument("name")
+@click.argument("name", shell_complete=device_names)
 @click.option("--keep-added", is_flag=True, help="Those whom it has added keep their keys.")
 @click.option("--dry-run", is_flag=True, help="Say what would be done; write nothing.")
 @click.option("--yes", is_flag=True, help="Do not ask.")

@@ -13,13 +13,13 @@ from ..export_files import write_file, write_folder
 from ..import_files import opened
 from ..interchange import formats, markdown
 from .app import App, counted, printing, progress_bar
-from .owner import vault_option
+from .completing import files, vault_option
 
 _PLAIN = "It is plaintext: whoever gets it reads it. Delete it when it is where it should be."
 
 
 @click.command("import")
-@click.argument("file", metavar="FILE")
+@click.argument("file", metavar="FILE", shell_complete=files)
 @vault_option
 @click.option("--format", "format", type=click.Choice(sorted(formats.READERS)), help="Not needed where the file tells.")
 @click.option("--dry-run", is_flag=True, help="Read and count; write nothing.")

@@ -12,7 +12,7 @@ from ..inbox import Proposal
 from ..memories import Memory
 from ..tools import Tools
 from .app import App, counted, day, gas_cost, memory_data, one_entry, printing, receipt_data
-from .owner import vault_option
+from .completing import vault_option
 
 _ids = click.argument("ids", metavar="[ID]…", nargs=-1)
 _all = click.option("--all", "everything", is_flag=True, help="All that wait.")

@@ -13,7 +13,8 @@ from ..errors import InvalidRequest
 from ..keeping import Kept, Level
 from ..keyring import Holder
 from .app import App, counted, gas_cost, memory_data, one_entry, printing, progress_bar, receipt_data, safe
-from .owner import Duration, vault_option
+from .completing import vault_option
+from .owner import Duration
 
 _MEANING = {
     Level.GONE: "Gone from the vault. The keys of now still open a copy of the old blobs.",

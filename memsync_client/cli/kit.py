@@ -22,6 +22,7 @@ from ..keys import HolderKey, PublicKey
 from ..sealing import SECRET_BYTES
 from .app import App, ask_secret, counted, gas_cost, lines_of, printing
 from .given import text_of
+from .qr import check_qr, qr_options, show_qr
 
 KIT_FD = "--kit-passphrase-fd"
 shares_option = click.option(
@@ -93,7 +94,7 @@ def sheet_lines(client: Client) -> list[str]:
     """The sheet for people: what to keep beside the kit. It is no secret."""
     sheet = recovery.kit_sheet(client)
     return [
-        "The sheet, to keep with each list. It is no secret, and fits into a QR code:",
+        "The sheet, to keep with each list. It is no secret (as a QR code: memsync kit sheet --qr-file sheet.svg):",
         f"  chain {sheet.chain_id}   registry {to_checksum_address(sheet.registry)}",
         f"  wallet {to_checksum_address(sheet.owner)}",
         f"  RPC node {sheet.rpc}   blobs {', '.join(sheet.base_uris) or 'none yet'}",
@@ -186,15 +187,19 @@ def kit_check(app: App, path: Path | None, shares_fd: int | None, kit_passphrase
 
 
 @kit.command("sheet")
+@qr_options
 @printing
-def kit_sheet(app: App) -> None:
+def kit_sheet(app: App, qr: bool, qr_file: Path | None) -> None:
     """Print the kit's sheet as of now: again after a new vault, since it lists the vaults. It is no secret.
 
     \b
     memsync kit sheet > sheet.txt
+    memsync kit sheet --qr-file sheet.svg
     """
+    check_qr(app, qr, qr_file)
     client = app.client()
-    app.result({"sheet": str(recovery.kit_sheet(client))}, *sheet_lines(client))
+    sheet = str(recovery.kit_sheet(client))
+    app.result({"sheet": sheet} | show_qr(app, sheet, qr, qr_file), *sheet_lines(client))
 
 
 def _numbered(share: list[str]) -> list[str]:

@@ -12,12 +12,13 @@ import click
 from ..records import VaultEvent
 from ..roster import KEYS, READ, WRITE
 from .app import App, day, printing, progress_bar
+from .completing import vault_names
 
 _RIGHTS = {READ: "read", WRITE: "write", KEYS: "bring keyrings"}
 
 
 @click.command()
-@click.argument("name", metavar="[VAULT]", required=False)
+@click.argument("name", metavar="[VAULT]", required=False, shell_complete=vault_names)
 @click.option("--limit", type=click.IntRange(1), help="Only the last so many.")
 @printing
 def log(app: App, name: str | None, limit: int | None) -> None:

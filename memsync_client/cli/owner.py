@@ -6,6 +6,7 @@ import re
 import sys
 from collections.abc import Iterable
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import click
@@ -16,14 +17,14 @@ from ..client import PUBLIC_HOSTS
 from ..errors import InvalidCard, StorageUnavailable
 from ..keyring import Holder, Role
 from .app import App, counted, day, gas_cost, printing, receipt_data
+from .completing import durations, files, lent_names, vault_names, vault_option
 from .given import memory_text, text_of
+from .qr import check_qr, qr_options, show_qr
 
 HONEST = (
     "A grant opens everything back to the last clean cut (--from-now: from today on). After a revocation the reader\n"
     "can still open what was sealed until then, read or not, wherever a copy survives, and can't be made to forget."
 )
-
-vault_option = click.option("--vault", "name", metavar="NAME", help="Which vault (not needed where there is one).")
 
 
 class Duration(click.ParamType):
@@ -132,7 +133,7 @@ def vault_list(app: App) -> None:
 
 
 @vault.command("show")
-@click.argument("name", required=False)
+@click.argument("name", required=False, shell_complete=vault_names)
 @printing
 def vault_show(app: App, name: str | None) -> None:
     """What stands on chain for a vault."""
@@ -240,12 +241,13 @@ def sync(app: App, name: str | None, keep_private: bool | None, keep_edits: bool
 
 
 @click.command()
-@click.argument("card")
+@click.argument("card", shell_complete=files)
 @vault_option
 @click.option(
     "--for",
     "lasting",
     type=Duration(),
+    shell_complete=durations,
     default=f"{DEFAULT_GRANT.days}d",
     show_default=True,
     help="How long: 90d, 12w, 36h.",
@@ -253,15 +255,25 @@ def sync(app: App, name: str | None, keep_private: bool | None, keep_edits: bool
 @click.option("--private", is_flag=True, help="An envelope in the keyring and nothing else: no address on chain.")
 @click.option("--from-now", is_flag=True, help="Only what is sealed from now on; nothing of before.")
 @click.option("--dry-run", is_flag=True, help="Say what would be granted; write nothing.")
+@qr_options
 @printing
 def grant(
-    app: App, card: str, name: str | None, lasting: timedelta, private: bool, from_now: bool, dry_run: bool
+    app: App,
+    card: str,
+    name: str | None,
+    lasting: timedelta,
+    private: bool,
+    from_now: bool,
+    dry_run: bool,
+    qr: bool,
+    qr_file: Path | None,
 ) -> None:
     """Lend a vault to the reader of CARD (its text, a file, or -), and print the invitation to give back.
 
     \b
     memsync grant card.txt --vault novel --for 90d > invitation.txt
     """
+    check_qr(app, qr, qr_file)
     target = app.client().vault(name)
     parsed = Card.parse(text_of(card, InvalidCard))
     who = f"{parsed.name} (key {parsed.key.id.hex()[:16]}, address 0x{parsed.address.hex()})"
@@ -272,6 +284,7 @@ def grant(
         app.result(data, f"Would let {who} read {scope} for {days:g} days. Nothing written.", HONEST)
         return
     done = target.grant(parsed, lasting, private=private, from_now=from_now)
+    drawn = show_qr(app, str(done.invitation), qr, qr_file)
     app.result(
         {
             "reader": done.reader,
@@ -279,6 +292,7 @@ def grant(
             "private": private,
             "from_now": from_now,
             "invitation": str(done.invitation),
+            **drawn,
             **receipt_data(done.receipt),
         },
         f"{parsed.name} can read {scope} until {day(done.expires)}, and keeps what it reads. "
@@ -306,7 +320,7 @@ def grants(app: App, name: str | None) -> None:
 
 
 @click.command()
-@click.argument("reader")
+@click.argument("reader", shell_complete=lent_names)
 @vault_option
 @printing
 def revoke(app: App, reader: str, name: str | None) -> None:

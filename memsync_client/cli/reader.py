@@ -16,11 +16,16 @@ from ..reader import Reader, card_of, new_reader
 from ..search import Filter, Hit, Part
 from ..vault import Vault
 from .app import App, counted, day, memory_data, one_entry, printing, progress_bar
+from .completing import files, reader_names, vault_option
 from .given import text_of
+from .qr import check_qr, qr_options, show_qr
 
-_vault = click.option("--vault", "name", metavar="NAME", help="Which vault (not needed where there is one).")
 _as = click.option(
-    "--as", "reader_name", metavar="READER", help="Read as this reader, made here with `memsync reader new`."
+    "--as",
+    "reader_name",
+    metavar="READER",
+    shell_complete=reader_names,
+    help="Read as this reader, made here with `memsync reader new`.",
 )
 _blobs = click.option(
     "--blobs", type=click.Path(path_type=Path), help="A folder that has the blobs, instead of the one on chain."
@@ -44,7 +49,7 @@ def _source(app: App, name: str | None, reader_name: str | None) -> Vault | Read
 
 
 @click.command("list")
-@_vault
+@vault_option
 @_as
 @click.option("--limit", type=click.IntRange(1), help="Only the last so many.")
 @printing
@@ -62,7 +67,7 @@ def list_memories(app: App, name: str | None, reader_name: str | None, limit: in
 
 @click.command()
 @click.argument("query")
-@_vault
+@vault_option
 @_as
 @click.option("--limit", type=click.IntRange(1, 1000), default=5, show_default=True)
 @click.option("--tag", help="Only what has this tag.")
@@ -102,7 +107,7 @@ def recall(
 
 
 @click.command()
-@_vault
+@vault_option
 @_as
 @printing
 def verify(app: App, name: str | None, reader_name: str | None) -> None:
@@ -132,26 +137,32 @@ def reader() -> None:
 
 @reader.command("new")
 @click.argument("name")
+@qr_options
 @printing
-def reader_new(app: App, name: str) -> None:
+def reader_new(app: App, name: str, qr: bool, qr_file: Path | None) -> None:
     """Make a key and an address for one vault alone, and print the card to give to its owner.
 
     \b
     memsync reader new claude > card.txt
+    memsync reader new claude --qr-file card.svg
     """
-    _show_card(app, str(new_reader(app.home, name, lambda: app.new_passphrase("Passphrase for this reader's key"))))
+    check_qr(app, qr, qr_file)
+    card = new_reader(app.home, name, lambda: app.new_passphrase("Passphrase for this reader's key"))
+    _show_card(app, str(card), qr, qr_file)
 
 
 @reader.command("card")
 @_as
+@qr_options
 @printing
-def reader_card(app: App, reader_name: str | None) -> None:
+def reader_card(app: App, reader_name: str | None, qr: bool, qr_file: Path | None) -> None:
     """Print the card of a reader made before."""
-    _show_card(app, str(card_of(app.home, reader_name, app.passphrase())))
+    check_qr(app, qr, qr_file)
+    _show_card(app, str(card_of(app.home, reader_name, app.passphrase())), qr, qr_file)
 
 
 @reader.command("join")
-@click.argument("invitation")
+@click.argument("invitation", shell_complete=files)
 @_as
 @_blobs
 @printing
@@ -165,8 +176,8 @@ def reader_join(app: App, invitation: str, reader_name: str | None, blobs: Path 
     )
 
 
-def _show_card(app: App, card: str) -> None:
-    app.result({"card": card}, card)
+def _show_card(app: App, card: str, qr: bool, qr_file: Path | None) -> None:
+    app.result({"card": card} | show_qr(app, card, qr, qr_file), card)
 
 
 def _line(memory: Memory) -> str:

@@ -83,7 +83,7 @@ LAYERS = (
     {"mcp_server.serving"},
     {"mcp_server.__main__"},
     {"cli.app", "cli.given"},
-    {"cli.status"},
+    {"cli.status", "cli.qr", "cli.completing"},
     {"cli.hosts", "cli.owner", "cli.passphrase", "cli.reader", "cli.kit", "cli.log"},
     {"cli.keeping", "cli.device", "cli.setup", "cli.exchange", "cli.mcp", "cli.inbox"},
     {"cli"},

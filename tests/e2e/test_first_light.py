@@ -18,10 +18,11 @@ SAMPLE = SCRIPTS / "sample.jsonl"
 PLAINTEXT_OF_SALT_22 = "Correction: the works closed in 1963, not 1961."
 
 # Commands that have tests of their own: test_kit_commands.py, test_own_devices.py, test_forget.py, test_exchange.py,
-# test_standing.py.
+# test_standing.py, client/test_completion.py.
 ELSEWHERE = {
     "export",
     "log",
+    "completion",
     *("kit make", "kit check", "kit sheet", "device new", "device add", "device join", "device list", "device remove"),
     *("forget", "rotate", "device rekey"),
     *("inbox list", "inbox approve", "inbox reject", "inbox trust"),

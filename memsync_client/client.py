@@ -98,9 +98,11 @@ class Client:
         check_name(name, InvalidRequest)
         home, session = self.home, self.session
         if name in home.labels():
-            raise InvalidRequest(f"There is a vault {name!r} here already.", "Give the new one another name.")
+            raise _taken(name)
         base_uri = self._base_uri(base_uri)
         owner = session.owner_wallet.address
+        if begun := self._begun(name, base_uri):
+            return begun
         holders, others = self._own_holders()
         with session.lock():
             registry = session.registry
@@ -132,6 +134,19 @@ class Client:
             make_dir(self.home.blobs)
             return self.home.blobs.resolve().as_uri() + "/"
         return check_base_uri(whole(named), self.session.config.chain_id)
+
+    def _begun(self, name: str, base_uri: str) -> NewVault | None:
+        """The vault of that name that an earlier process has made on chain, killed before it could say so. Raises
+        InvalidRequest where it is not that one."""
+        found = {vault.label: vault for vault in self.adopt()}
+        if name not in self.home.labels():
+            return None
+        record = found[name].record() if name in found else None
+        if record is None or (record.version, record.base_uri) != (1, base_uri):
+            raise _taken(name)
+        made, *_ = self.session.registry.commits(record.vault_id)
+        receipt = self.session.wait(made.tx_hash)
+        return NewVault(found[name], receipt, found[name].roster().holders, ())
 
     def _own_holders(self) -> tuple[tuple[Holder, ...], tuple[Holder, ...]]:
         """This device, with the other devices and the kit that are in the roster of every vault that opens here; and
@@ -207,10 +222,11 @@ class Client:
         roster = open_first(session.place(vault_id), record, fetch, session.openers, anchor).roster
         if roster is None:
             raise AccessEnded("This key is a reader's, not a device's.", "Restore from a device key file of the owner.")
-        labels, label = self.home.labels(), roster.name
-        while label in labels:
-            label += "+"
-        self.home.label(label, vault_id)
+        with session.lock():
+            label, labels = roster.name, self.home.labels()
+            while labels.get(label, vault_id) != vault_id:
+                label += "+"
+            self.home.label(label, vault_id)
         return Vault(session, label, vault_id)
 
 
@@ -222,6 +238,10 @@ def check_base_uri(base_uri: str, chain_id: int) -> str:
             f"Name another host: {PUBLIC_HOSTS}",
         )
     return base_uri
+
+
+def _taken(name: str) -> InvalidRequest:
+    return InvalidRequest(f"There is a vault {name!r} here already.", "Give the new one another name.")
 
 
 def open_first(

@@ -5,9 +5,13 @@ from __future__ import annotations
 import errno
 import os
 import secrets
+import time
+from contextlib import suppress
 from pathlib import Path
 
 from .errors import MemSyncError, StorageFull, StorageReadOnly, StorageUnavailable
+
+_ABANDONED = 3_600  # seconds after which a file that is being written no longer is
 
 
 def write_atomic(path: Path, data: bytes, mode: int = 0o600, *, sync: bool = True, flush: bool = True) -> None:
@@ -44,6 +48,18 @@ def sync_folder(folder: Path) -> None:
         raise storage_error(error, folder) from error
 
 
+def clear_temporaries(folder: Path) -> None:
+    """Remove what writers have left in ``folder`` who were killed; what is younger than an hour may still be written.
+    Whatever can't be removed stays."""
+    before = time.time() - _ABANDONED
+    with suppress(OSError):
+        for name in [name for name in os.listdir(folder) if name.startswith(".") and name.endswith(".tmp")]:
+            path = folder / name
+            with suppress(OSError):  # it came to its end, or is somebody else's
+                if path.lstat().st_mtime < before:
+                    path.unlink()
+
+
 def make_dir(path: Path, mode: int = 0o700) -> None:
     """Make a folder and those above it that are missing, each with ``mode``; one that is there stays as it is.
 
@@ -54,8 +70,8 @@ def make_dir(path: Path, mode: int = 0o700) -> None:
     if path.parent != path:
         make_dir(path.parent, mode)
     try:
-        path.mkdir(exist_ok=True)
-        path.chmod(mode)
+        path.mkdir(mode, exist_ok=True)
+        path.chmod(mode)  # whatever the umask took away
         _sync_folder(path.parent)
     except OSError as error:
         raise storage_error(error, path) from error

@@ -22,7 +22,7 @@ from platformdirs import user_data_path
 
 from . import canonical
 from .errors import HomeBusy, HomeDamaged, NotInitialised, Tampered, UnknownVault
-from .files import make_dir, storage_error, write_atomic
+from .files import clear_temporaries, make_dir, storage_error, write_atomic
 from .keyring import EpochKeys
 from .keys import HolderKey
 from .memory_log import Frontier
@@ -109,6 +109,11 @@ class Home:
         """$MEMSYNC_HOME, else memsync in the user's data folder."""
         named = os.environ.get("MEMSYNC_HOME")
         return Path(named) if named else user_data_path("memsync", appauthor=False)
+
+    @property
+    def key_files(self) -> tuple[Path, ...]:
+        """Where the keys of this device, and of a kit that it is being restored with, may stand."""
+        return (self.device_key, self.next_key, self.ready_key, self.kit_key)
 
     @property
     def initialised(self) -> bool:
@@ -200,6 +205,12 @@ class Home:
         folder = self.folder / "vaults"
         names = os.listdir(folder) if folder.is_dir() else []
         return [bytes.fromhex(name) for name in sorted(names) if re.fullmatch("[0-9a-f]{64}", name)]
+
+    def clear_temporaries(self) -> None:
+        """Removes what killed processes have left half-written. Under the home's lock."""
+        for folder in (self.folder, *map(self.vault_folder, self.vault_ids())):
+            clear_temporaries(folder)
+            clear_temporaries(folder / "outbox")
 
     def reader_folder(self, name: str) -> Path:
         """Where a reader's key, invitation and sealed state stand."""

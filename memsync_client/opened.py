@@ -53,6 +53,7 @@ class OpenedVault:
 
     def record(self) -> VaultRecord:
         """What stands on chain. Needs no passphrase."""
+        self._session.refresh()
         record = self._session.registry.record(self.place.vault_id)
         self._version = record.version
         return record

@@ -235,12 +235,13 @@ def renew(
     keep_devices: bool = False,
     keep_readers: bool = False,
     done: _Done = lambda vault, receipts: None,
-) -> None:
+) -> Mapping[str, MemSyncError]:
     """Ends a restore with a kit: keys of a new epoch in every vault, for this device and ``new_kit``; the old kit is
     void from then on. Other devices and the readers stay only by a yes: who has found the kit may have added them.
 
-    Killed in between, it can be done again. Needs the owner's wallet. Raises InvalidRequest where nothing is to be
-    done.
+    A vault that can't be opened now is passed over: returns why, by its label. This home then keeps the old kit for it,
+    and the restore is still to be ended. Killed in between, it can be done again. Needs the owner's wallet. Raises
+    InvalidRequest where nothing is to be done.
     """
     home, session = client.home, client.session
     if not home.kit_key.exists():
@@ -260,13 +261,15 @@ def renew(
         return with_kit(replace(roster, holders=(*others, myself)), new_kit, mine.id)
 
     home.write_kit(note_of(new_kit))
-    for vault in client.vaults():
-        holders = vault.roster().holders
+    for vault, roster in client.opened():
+        holders = roster.holders
         ready = any(h.key == mine for h in holders) and all(h.key != old for h in holders)
         if ready and [h.key for h in holders if h.role is Role.KIT] == ([new_kit] if new_kit else []):
             continue  # an earlier attempt came so far
         with naming(vault):
             receipts = vault.exchange(change, keep_private=keep_readers)
         done(vault, receipts)
-    home.kit_key.unlink()
-    sync_folder(home.folder)
+    if not client.shut:
+        home.kit_key.unlink()
+        sync_folder(home.folder)
+    return client.shut

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -42,6 +42,7 @@ class Session(HoldsSecret):
         self.config = config or home.config()  # the first while a home is still being made
         self.say = say
         self._passphrase = passphrase
+        self._files: list[int | None] | None = None  # those of the keys, by inode, when they were looked at last
         self.rpc = rpc or self.config.rpc
 
     @cached_property
@@ -67,7 +68,10 @@ class Session(HoldsSecret):
         key = keyfile.unlock(self.home.device_key, ask(self._passphrase))
         if not self.home.ready_key.exists():
             return key
-        new = keyfile.unlock(self.home.ready_key, ask(self._passphrase))
+        try:
+            new = keyfile.unlock(self.home.ready_key, ask(self._passphrase))
+        except NotInitialised:  # another process has put it in place
+            return keyfile.unlock(self.home.device_key, ask(self._passphrase))
         put_in_place(self.home, self.place, key, new)
         return new
 
@@ -138,9 +142,21 @@ class Session(HoldsSecret):
         registries = (self.registry, *self.registry.others)
         return " ".join(dict.fromkeys(registry.node.name for registry in registries))
 
-    def lock(self) -> AbstractContextManager[None]:
+    @contextmanager
+    def lock(self) -> Iterator[None]:
         """The home's lock; where another process holds it, that is said and waited for. Raises HomeBusy."""
-        return self.home.lock(say=self.say)
+        with self.home.lock(say=self.say):
+            self.refresh()
+            self.home.clear_temporaries()
+            yield
+
+    def refresh(self) -> None:
+        """Lets go of keys that another process has replaced in this home since they were opened."""
+        files = [path.stat().st_ino if path.exists() else None for path in self.home.key_files]
+        if self._files not in (files, None):
+            for name in ("device", "device_public", "next_device", "_kit"):
+                self.__dict__.pop(name, None)
+        self._files = files
 
     def unlock(self) -> None:
         """Opens wallet and device key, so that what is wrong with them is known before anything is stored."""

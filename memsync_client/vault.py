@@ -126,6 +126,10 @@ class Vault(KeptVault):
                 return
             folder.remove([name])
 
+    def _entries(self) -> list[Waiting]:
+        self._session.refresh()
+        return self._outbox.read(self._session.device)
+
     def waiting(self) -> int:
         """How many memories wait for the next sync."""
         return self._outbox.count()
@@ -133,7 +137,7 @@ class Vault(KeptVault):
     def tips(self, progress: Progress | None = None) -> dict[bytes, list[Memory]]:
         """The living revisions by memory id: what is committed, and what waits here. Two for one id are a conflict."""
         # Before the chain, so that what another process commits meanwhile is in one of the two.
-        waiting = self._outbox.read(self._session.device)
+        waiting = self._entries()
 
         def read(record: VaultRecord) -> dict[bytes, list[Memory]]:
             view = self._view(record)
@@ -164,7 +168,7 @@ class Vault(KeptVault):
             return self._view(record), self._blobs(record).fetch
 
         def waiting() -> Waits:
-            entries = self._outbox.read(self._session.device)
+            entries = self._entries()
             return lambda view, committed: self._sorted(view, entries, committed).fresh
 
         return Following(self.record, opened, waits=self._outbox.names, waiting=waiting)
@@ -217,7 +221,7 @@ class Vault(KeptVault):
         Ids of imports and of forgotten memories are compared with what is committed, and after a lost race all ids are;
         anything else commits without reading the vault.
         """
-        waiting, fetch = self._outbox.read(self._session.device), self._blobs(view.record).fetch
+        waiting, fetch = self._entries(), self._blobs(view.record).fetch
         forgotten = read_forgotten(view, fetch) if waiting else frozenset()
         compare = lost is not None or any(
             entry.imported or any(memory.id in forgotten for memory in entry.memories) for entry in waiting
@@ -340,7 +344,7 @@ class Vault(KeptVault):
         view = self._settled_view()
         import_key = roster_of(view.keyring).import_key
         here_alone: set[bytes] = set()
-        for waits in self._outbox.read(self._session.device):
+        for waits in self._entries():
             kept = []
             for memory in waits.memories:
                 if (imported_id(memory, import_key) if waits.imported else memory.id) not in ids:

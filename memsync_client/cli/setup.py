@@ -236,20 +236,24 @@ def _with_kit(app: App, kit_file: Path | None, given: dict[str, Any]) -> None:
         return
     made = None if given["no_kit"] else new_kit(app, given["new_kit_file"], given["kit_passphrase_fd"])
     client = app.client()
-    recovery.renew(
+    left = recovery.renew(
         client,
         made.public if made else None,
         keep_devices=given["keep_devices"],
         keep_readers=given["keep_readers"],
         done=lambda vault, receipts: app.say(f"{vault.label}: new keys, new epoch"),
     )
-    result |= {"finished": True, "kit": made and made.data | {"sheet": str(recovery.kit_sheet(client))}}
+    kit = made and made.data | {"sheet": str(recovery.kit_sheet(client))}
+    result |= {"finished": not left, "left": sorted(left), "kit": kit}
     app.result(
         result,
         *back,
         *lines,
         "This device has new keys, and every vault that was opened a new epoch.",
-        "KEEP the old kit: with a new home it may still open the vaults that could not be opened now."
+        *(f"{label} could not be opened now, and is still to be done: {error.cause}" for label, error in left.items()),
+        "KEEP the old kit until that is done. Next, when it opens: memsync restore --kit   (makes a new kit again)"
+        if left
+        else "KEEP the old kit: with a new home it may still open the vaults that could not be opened now."
         if any(not isinstance(error, AccessEnded) for error in shut.values())
         else "The old kit is void from now on: destroy it.",
         "It still opens what was sealed until now, wherever a copy survives.",

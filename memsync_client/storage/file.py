@@ -8,7 +8,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from ..errors import BlobMissing, StorageUnavailable, Tampered
-from ..files import storage_error, sync_folder, write_atomic
+from ..files import clear_temporaries, storage_error, sync_folder, write_atomic
 from ..sealing import MAX_BLOB, sha256
 
 
@@ -70,8 +70,9 @@ class FileStorage:
         return data
 
     def delete(self, hashes: Iterable[bytes]) -> list[bytes]:
-        """See Storage.delete. Once it returns, a crash brings no name back."""
+        """See Storage.delete. Once it returns, a crash brings no name back. What killed writers have left goes too."""
         self._must_exist()
+        clear_temporaries(self.folder)
         left = []
         for blob_hash in hashes:
             try:

@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from memsync_client.errors import StorageFull, StorageReadOnly, StorageUnavailable
-from memsync_client.files import make_dir, storage_error, write_atomic
+from memsync_client.files import clear_temporaries, make_dir, storage_error, write_atomic
 
 
 def test_write_atomic__replaces_with_the_mode_whatever_the_umask(tmp_path):
@@ -83,3 +83,13 @@ def test_make_dir__a_file_is_in_the_way__storage_unavailable(tmp_path):
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(StorageUnavailable):
         make_dir(tmp_path / "file" / "folder")
+
+
+def test_clear_temporaries__old_ones_of_killed_writers_go__all_else_stays(tmp_path):
+    for name in (".file.01ab.tmp", ".new.02cd.tmp", ".hidden", "file.tmp"):
+        (tmp_path / name).write_bytes(b"half")
+        if name != ".new.02cd.tmp":
+            os.utime(tmp_path / name, (0, 0))
+    clear_temporaries(tmp_path)
+    assert sorted(os.listdir(tmp_path)) == [".hidden", ".new.02cd.tmp", "file.tmp"]
+    clear_temporaries(tmp_path / "none")

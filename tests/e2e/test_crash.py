@@ -18,7 +18,7 @@ import pytest
 
 from memsync_client.cards import Card, Invitation
 from memsync_client.client import Client
-from memsync_client.errors import AccessEnded, UnknownReader
+from memsync_client.errors import AccessEnded, InvalidRequest, UnknownReader
 from memsync_client.home import Home
 from memsync_client.reader import Reader, new_reader
 from memsync_client.vault import Vault
@@ -136,6 +136,26 @@ def test_kill__before_each_effect_of_a_revocation_and_a_grant__all_is_as_said(wo
         if not (revoking or granting):
             break
     assert point > 8
+
+
+def test_kill__before_each_effect_of_a_new_vault__there_is_one_of_the_name(world: World, tmp_path: Path) -> None:
+    for point in count(1):
+        name, blobs = f"vault {point}", tmp_path / f"blobs {point}"
+        blobs.mkdir()
+        unfinished = killed_at(lambda: again(world.owner).new_vault(name, f"{blobs.as_uri()}/"), point)  # noqa: B023
+        if unfinished:
+            made = again(world.owner).new_vault(name, f"{blobs.as_uri()}/")
+            assert [holder.name for holder in made.holders] == [world.owner.session.config.device]
+        else:
+            with pytest.raises(InvalidRequest, match="already"):
+                again(world.owner).new_vault(name, f"{blobs.as_uri()}/")
+        vault = again(world.owner).vault(name)
+        vault.remember(name)
+        assert vault.sync().version == 2
+        if not unfinished:
+            break
+    assert point > 5  # two blobs in two places, transaction, receipt, label
+    assert len(world.owner.session.registry.vaults(world.owner.session.config.owner)) == point + 1
 
 
 def test_kill__at_random_moments__nothing_is_lost_or_doubled(world: World) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from memsync_client.errors import (
     InvalidKit,
     InvalidRequest,
     NotInitialised,
+    StorageUnavailable,
     UnknownVault,
     WrongPassphrase,
 )
@@ -236,6 +238,26 @@ def test_renew__killed_between_two_vaults__can_be_run_again(chain: Chain, tmp_pa
     assert [line.opens for line in check_kit(half, lost.kit)] == [False, False]
     assert [vault.record().epoch for vault in half.vaults()] == ([3, 2] if another_kit else [2, 2])
     assert not half.home.kit_key.exists()
+
+
+def test_renew__vault_that_broke_after_the_restore__others_are_done_and_it_later(chain: Chain, tmp_path: Path) -> None:
+    lost = Lost(tmp_path, chain, vaults=2)
+    client, newer, newest = lost.restored(), a_kit(), a_kit()
+    blobs, away = tmp_path / "blobs 0", tmp_path / "away"
+    blobs.rename(away)
+    shutil.rmtree(client.vault("vault 0")._folder / "blobs", ignore_errors=True)
+    left = renew(client, newer.xwing.public)
+    assert [(label, type(error)) for label, error in left.items()] == [("vault 0", StorageUnavailable)]
+    assert client.home.kit_key.exists()
+    assert [holder.key for holder in client.vault("vault 1").roster().holders if holder.role is Role.KIT] == [
+        newer.xwing.public
+    ]
+    away.rename(blobs)
+    again = Client(client.home, PASSPHRASE)
+    assert renew(again, newest.xwing.public) == {}
+    assert [line.opens for line in check_kit(again, newest)] == [True, True]
+    assert [line.opens for line in check_kit(again, lost.kit)] == [False, False]
+    assert not again.home.kit_key.exists()
 
 
 def test_restore__killed_before_its_end__can_be_run_again(chain: Chain, tmp_path: Path) -> None:

@@ -152,3 +152,18 @@ def test_lock__held_for_longer_than_one_waits__is_refused(desk: Home, busy: Call
         pass
     vault(desk).remember("needs no lock")
     assert texts(vault(desk)) == ["needs no lock"]
+
+
+def test_long_process__beside_one_that_makes_the_devices_key_anew__goes_on(desk: Home) -> None:
+    long_one = vault(desk)
+    long_one.remember("before")
+    long_one.sync()
+    shelf = Shelf(long_one.following())
+    shelf.look()
+    long_one.remember("waits")
+    at_once(vault(desk).rekey)
+    assert texts(long_one) == ["before", "waits"]
+    assert [memory.content for memory in shelf.look().memories] == ["before", "waits"]
+    long_one.remember("after")
+    assert long_one.sync().committed == 2
+    check([desk], ["before", "waits", "after"])

@@ -46,7 +46,7 @@ from .reading import Fetch
 from .records import Receipt, VaultRecord
 from .sealing import Place, sha256
 from .session import PRACTICE_CHAIN, Session
-from .storage.uris import is_folder, whole
+from .storage.uris import EVM, EVM_MEANS, is_folder, whole
 from .vault import Vault
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ if TYPE_CHECKING:
     from .wallet import Account
 
 PRACTICE_RPC = "http://127.0.0.1:8545"
-PUBLIC_HOSTS = "ipfs: for an IPFS node, or https://… for what another host of yours shows."
+PUBLIC_HOSTS = "ipfs: for an IPFS node, https://… for what another host of yours shows, or evm: for the chain itself."
 PRACTICE_FUNDS = 10 * 10**18  # wei
 _SHUT = (AccessEnded, BlobMissing, ForeignKeyring, Rollback, StorageUnavailable, Tampered)
 
@@ -87,19 +87,22 @@ class Client:
         self.session = Session(home, passphrase, rpc=rpc, say=say, config=config)
         self.shut: dict[str, MemSyncError] = {}  # vaults that ``opened`` has passed over, and why
 
-    def new_vault(self, name: str, base_uri: str | None = None) -> NewVault:
+    def new_vault(self, name: str, base_uri: str | None = None, *, on_chain: bool = False) -> NewVault:
         """Makes a vault. Its key holders are this device, and the other devices and the recovery kit that hold keys of
         every vault that opens here: a line that somebody planted in one goes no further. Its name is sealed in the
         roster.
 
         ``base_uri`` is where its blobs go. If not named, on a practice chain a folder of this home, elsewhere the first
-        host of this home's list that may stand on a public chain.
+        host of this home's list that may stand on a public chain. ``evm:`` needs ``on_chain``, the owner's yes to what
+        EVM_MEANS says.
         """
         check_name(name, InvalidRequest)
         home, session = self.home, self.session
         if name in home.labels():
             raise _taken(name)
         base_uri = self._base_uri(base_uri)
+        if base_uri == EVM and not on_chain:
+            raise InvalidRequest(EVM_MEANS, "Say yes to that: --yes, or on_chain=True. Or name another host.")
         owner = session.owner_wallet.address
         if begun := self._begun(name, base_uri):
             return begun

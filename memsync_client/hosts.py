@@ -17,9 +17,10 @@ from .errors import HomeDamaged, InvalidRequest, MemSyncError
 from .files import make_dir, storage_error, write_atomic
 from .home import Home
 from .sealing import MAX_BLOB
-from .storage import Storage, open_storage
+from .storage import Log, Storage, open_storage
 from .storage.blobs import Blobs
 from .storage.owed import Owed
+from .storage.uris import EVM
 
 _FORMAT = 1
 
@@ -35,10 +36,17 @@ class Host:
 
 
 class Hosts:
-    """Opens hosts for a home, or for nobody's. ``say`` is told, once each, of one that lacks what another has."""
+    """Opens hosts for a home, or for nobody's. ``log`` connects to the blobs on the chain itself; ``say`` is told, once
+    each, of a host that lacks what another has."""
 
-    def __init__(self, home: Home | None, say: Callable[[str], None] = lambda _: None) -> None:
+    def __init__(
+        self,
+        home: Home | None,
+        log: Callable[[], Log] | None = None,
+        say: Callable[[str], None] = lambda _: None,
+    ) -> None:
         self._home = home
+        self._log = log
         self._say = say
         self._said: set[str] = set()
 
@@ -48,7 +56,8 @@ class Hosts:
 
     def add(self, host: Host) -> None:
         """Adds a line, after it was seen that the host can be opened. Raises InvalidRequest where it stands already."""
-        self.opened(host)
+        if host.uri != EVM:
+            self.opened(host)
         before = self._read()
         if host in before:
             raise InvalidRequest(f"{host.uri} is in the list already.", "`memsync host list` shows it.")
@@ -66,12 +75,16 @@ class Hosts:
 
     def opened(self, host: Host) -> Storage:
         """A host that the person has named. Raises StorageUnavailable."""
-        return open_storage(host.uri, endpoint=host.endpoint, mine=True)
+        return open_storage(host.uri, endpoint=host.endpoint, mine=True, log=self._log)
 
-    def open(self, base_uri: str) -> Storage:
+    def open(self, base_uri: str, vault_id: bytes | None = None) -> Storage:
         """The host of a vault's base URI, as the list has it or as anyone would reach it. Raises StorageUnavailable."""
-        mine = next((host for host in self._read() if host.uri == base_uri), None)
-        return self.opened(mine) if mine else open_storage(base_uri)
+        mine = next((host for host in self.known(vault_id) if host.uri == base_uri), None)
+        return self.opened(mine) if mine else open_storage(base_uri, log=self._log)
+
+    def on(self, log: Callable[[], Log]) -> Hosts:
+        """The same with the blobs of a chain."""
+        return Hosts(self._home, log, self._say)
 
     def blobs(self, base_uri: str, vault_id: bytes | None, *, copies: bool = False, first: str | None = None) -> Blobs:
         """The blobs of a vault. ``copies`` keeps some on this device; ``first`` is a base URI to read from before all
@@ -80,7 +93,7 @@ class Hosts:
         primary = next((host for host in known if host.uri == base_uri), None)
         folder = self._home.vault_folder(vault_id) if self._home and vault_id and copies else None
         return Blobs(
-            self._or_broken(base_uri, partial(self.opened, primary) if primary else partial(open_storage, base_uri)),
+            self._or_broken(base_uri, partial(self.open, base_uri, vault_id)),
             folder / "blobs" if folder else None,
             open_storage(first) if first else None,
             [self._or_broken(host.uri, partial(self.opened, host)) for host in known if host != primary],

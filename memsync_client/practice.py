@@ -25,7 +25,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 from urllib.parse import urlsplit
 
 from .errors import HomeBusy, HomeDamaged, InvalidRequest, NodeUnreachable, TransactionPending
@@ -72,7 +72,7 @@ def run(folder: Path, *, port: int = 8545, on_ready: Callable[[Info], None], pol
     ):
         url = f"http://127.0.0.1:{port}"
         node = Node(url, timeout=_SAVE_SECONDS, max_answer=_MAX_DUMP)
-        deploy_registry(node)
+        deploy_contracts(node)
         saved = _save(node, folder)
         registry = Registry.connect(url, chain_id=CHAIN_ID)
         on_ready(Info(url, CHAIN_ID, registry.address, saved, process.pid))
@@ -116,11 +116,16 @@ def start_node(port: int, state: Path | None = None) -> Iterator[subprocess.Pope
             _end(process)
 
 
-def deploy_registry(node: Node) -> None:
-    """Put the MemoryRegistry at its own address on a practice chain, by the CREATE2 deployer, if it isn't there."""
-    artifact = load_artifact()
-    if node.request("eth_getCode", artifact["address"], "latest") != "0x":
-        return
+def deploy_contracts(node: Node) -> None:
+    """Put MemoryRegistry and BlobLog at their own addresses on a practice chain, by the CREATE2 deployer, where they
+    are not there."""
+    for contract in ("MemoryRegistry", "BlobLog"):
+        artifact = load_artifact(contract)
+        if node.request("eth_getCode", artifact["address"], "latest") == "0x":
+            _deploy(node, artifact)
+
+
+def _deploy(node: Node, artifact: dict[str, Any]) -> None:
     sender = node.request("eth_accounts")[0]
     data = artifact["salt"] + artifact["creationCode"][2:]
     sent = {"from": sender, "to": CREATE2_DEPLOYER, "data": data, "gas": hex(MAX_GAS)}
@@ -128,7 +133,7 @@ def deploy_registry(node: Node) -> None:
     deadline = time.monotonic() + _START_SECONDS
     while not node.request("eth_getTransactionReceipt", tx_hash):
         if time.monotonic() > deadline:
-            raise NodeUnreachable("anvil does not put the MemoryRegistry into a block.", _NEW_CHAIN)
+            raise NodeUnreachable(f"anvil does not put the {artifact['contractName']} into a block.", _NEW_CHAIN)
         time.sleep(0.02)
 
 

@@ -29,6 +29,7 @@ from .storage.blobs import Blobs
 from .verifying import Report, verify
 
 if TYPE_CHECKING:  # web3 takes half a second to import
+    from .blob_log import BlobLog
     from .registry import Registry
 
 _KEY = "reader.key"
@@ -189,7 +190,12 @@ class Reader(HoldsSecret):
     def _blobs(self, record: VaultRecord) -> Blobs:
         folder = self._override or (self._joined.blobs and Path(self._joined.blobs))
         first = folder.resolve().as_uri() + "/" if folder else None
-        return Hosts(self._home).blobs(first or record.base_uri, record.vault_id)
+        return Hosts(self._home, self._log).blobs(first or record.base_uri, record.vault_id)
+
+    def _log(self) -> BlobLog:
+        from .blob_log import BlobLog
+
+        return BlobLog.beside(self._registry)
 
     def _view(self, record: VaultRecord, anchor: Anchor | None = None) -> View:
         if self._joined.public:

@@ -6,6 +6,7 @@ import platform
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -142,6 +143,7 @@ def look(
     Raises InvalidKit for a sheet of another kit, AccessEnded where the kit opens nothing (another one has replaced it),
     ForeignKeyring or Rollback where a vault is not the sheet's, and what the node and the host raise.
     """
+    from .blob_log import BlobLog
     from .registry import Registry
 
     if sheet.holder != kit.xwing.public.id:
@@ -156,7 +158,7 @@ def look(
         place = Place(sheet.chain_id, sheet.registry, vault_id)
         host = blobs.resolve().as_uri() + "/" if blobs else record.base_uri
         try:
-            fetch = (hosts or Hosts(None)).blobs(host, vault_id).fetch
+            fetch = (hosts or Hosts(None)).on(partial(BlobLog.beside, node)).blobs(host, vault_id).fetch
             opened[vault_id] = roster_of(open_first(place, record, fetch, [kit.xwing], sheet.anchors.get(vault_id)))
         except (AccessEnded, BlobMissing, StorageUnavailable, Tampered) as error:  # the others go on
             shut[vault_id] = error

@@ -446,7 +446,7 @@ def _raw_record(entry: dict[str, Any]) -> dict[str, Any]:
 
 
 @cache
-def load_artifact() -> dict[str, Any]:
-    """What ``abi/MemoryRegistry.json`` has: ABI, creation code, address, code hash, salt of the CREATE2 deployment."""
-    artifact: dict[str, Any] = json.loads((files(__package__) / "abi" / "MemoryRegistry.json").read_bytes())
+def load_artifact(contract: str = "MemoryRegistry") -> dict[str, Any]:
+    """What ``abi/CONTRACT.json`` has: ABI, creation code, address, code hash, salt of the CREATE2 deployment."""
+    artifact: dict[str, Any] = json.loads((files(__package__) / "abi" / f"{contract}.json").read_bytes())
     return artifact

@@ -18,7 +18,9 @@ from .rekeying import clear_copies, make_ready, put_in_place
 from .sealing import HoldsSecret, Place
 
 if TYPE_CHECKING:  # web3 takes half a second to import, and what only waits in the outbox needs none of it
+    from .blob_log import BlobLog
     from .registry import Registry
+    from .transactions import Call
     from .wallet import Account, Wallet
 
 PRACTICE_CHAIN = 31_337
@@ -55,7 +57,20 @@ class Session(HoldsSecret):
     @cached_property
     def hosts(self) -> Hosts:
         """The hosts of blobs that this home knows, beside those that the chain names."""
-        return Hosts(self.home, lambda text: self.say(text))
+        return Hosts(self.home, lambda: self.blob_log, lambda text: self.say(text))
+
+    @cached_property
+    def blob_log(self) -> BlobLog:
+        """Blobs on the chain itself, stored there at the wallet's cost. Raises StorageUnavailable."""
+        from .blob_log import BlobLog
+
+        log = BlobLog.beside(self.registry)
+        log.account, log.land, log.say = (lambda: self.wallet.address), self._land_blob, lambda text: self.say(text)
+        return log
+
+    def _land_blob(self, log: BlobLog, call: Call) -> None:
+        """Sends it, and waits for its block alone: what names the blob comes after it by the account's own order."""
+        log.wait(log.submit(log.prepare(call, self.wallet.address), self.wallet, lambda _: None))
 
     @cached_property
     def device_public(self) -> PublicKey:

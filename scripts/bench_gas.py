@@ -27,7 +27,7 @@ from eth_utils import function_abi_to_4byte_selector, to_checksum_address
 
 from memsync_client.errors import MemSyncError
 from memsync_client.memory_log import Frontier
-from memsync_client.practice import deploy_registry, start_node
+from memsync_client.practice import deploy_contracts, start_node
 from memsync_client.registry import load_artifact
 from memsync_client.rpc import Node
 from memsync_client.transactions import MAX_GAS
@@ -278,7 +278,7 @@ def subjects() -> Iterator[tuple[Subject, Subject, Subject]]:
         port = probe.getsockname()[1]
     with start_node(port):
         node = Node(f"http://127.0.0.1:{port}")
-        deploy_registry(node)
+        deploy_contracts(node)
         artifact, sender = load_artifact(), to_checksum_address(node.request("eth_accounts")[0])
         structs, tokens = (
             Contract.deployed(node, sender, found["abi"], "0x" + found["evm"]["bytecode"]["object"])

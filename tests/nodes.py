@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from memsync_client.practice import deploy_registry, fund, start_node
+from memsync_client.practice import deploy_contracts, fund, start_node
 from memsync_client.records import Receipt
 from memsync_client.registry import Registry
 from memsync_client.rpc import Node
@@ -56,7 +56,7 @@ def running_chain() -> Iterator[Chain]:
     with start_node(port) as process:
         url = f"http://127.0.0.1:{port}"
         node = Node(url)
-        deploy_registry(node)
+        deploy_contracts(node)
         yield Chain(url, process.pid, node)
 
 

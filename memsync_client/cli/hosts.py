@@ -7,7 +7,7 @@ from dataclasses import asdict
 import click
 
 from ..hosts import Host, Hosts
-from ..storage.uris import whole, without_user
+from ..storage.uris import EVM, EVM_MEANS, whole, without_user
 from .app import App, printing
 
 _endpoint = click.option(
@@ -24,8 +24,9 @@ def host() -> None:
 @click.argument("uri")
 @_endpoint
 @click.option("--vault", "name", metavar="NAME", help="For this vault alone (default: for all).")
+@click.option("--yes", is_flag=True, help="With evm: do not ask.")
 @printing
-def host_add(app: App, uri: str, endpoint: str | None, name: str | None) -> None:
+def host_add(app: App, uri: str, endpoint: str | None, name: str | None, yes: bool) -> None:
     """Keep blobs at URI too: a folder's path, ipfs:, https://… (read only), or the base URI of a vault, to say where it
     is reached. What you add may lie in your own network; what a chain names may not.
 
@@ -33,6 +34,8 @@ def host_add(app: App, uri: str, endpoint: str | None, name: str | None) -> None
     memsync host add /media/usb/blobs
     memsync host add ipfs: --endpoint http://nas.local:5001
     """
+    if whole(uri) == EVM:
+        app.confirm(f"{EVM_MEANS} Store there too?", yes)
     vault_id = app.home.resolve(name)[1].hex() if name else None
     added = Host(whole(uri), endpoint, vault_id)
     Hosts(app.home).add(added)

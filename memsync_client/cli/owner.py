@@ -16,6 +16,7 @@ from ..cards import Card
 from ..client import PUBLIC_HOSTS
 from ..errors import InvalidCard, StorageUnavailable
 from ..keyring import Holder, Role
+from ..storage.uris import EVM, EVM_MEANS
 from .app import App, counted, day, gas_cost, printing, receipt_data
 from .completing import durations, files, lent_names, vault_names, vault_option
 from .given import memory_text, text_of
@@ -75,12 +76,21 @@ def vault() -> None:
     metavar="URI",
     help="Where its blobs go (default on a practice chain: a folder of this home; else the first of `host list`).",
 )
+@click.option("--yes", is_flag=True, help="With evm: do not ask.")
 @printing
-def vault_new(app: App, name: str, base_uri: str | None) -> None:
-    """Make a vault. Its name is sealed too."""
+def vault_new(app: App, name: str, base_uri: str | None, yes: bool) -> None:
+    """Make a vault. Its name is sealed too.
+
+    \b
+    memsync vault new novel --base-uri ipfs:
+    memsync vault new novel --base-uri evm:
+    """
     client = app.client()
+    on_chain = base_uri == EVM
+    if on_chain:
+        app.confirm(f"{EVM_MEANS} Store on the chain?", yes)
     try:
-        made = client.new_vault(name, base_uri)
+        made = client.new_vault(name, base_uri, on_chain=on_chain)
     except StorageUnavailable as error:
         if base_uri is None:
             raise

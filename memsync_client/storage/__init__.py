@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from importlib.util import find_spec
 from typing import Protocol
 
 from ..errors import StorageUnavailable
+from .evm import EvmStorage, Log
 from .file import FileStorage, folder_of
 
 # What this version can fetch from; a reader's card names them.
-SCHEMES = ("file", "https", "ipfs", *(("s3",) if find_spec("boto3") else ()))
+SCHEMES = ("evm", "file", "https", "ipfs", *(("s3",) if find_spec("boto3") else ()))
 
 
 class Storage(Protocol):
@@ -34,9 +35,11 @@ class Storage(Protocol):
         has. Raises where none can be reached."""
 
 
-def open_storage(base_uri: str, *, endpoint: str | None = None, mine: bool = False) -> Storage:
+def open_storage(
+    base_uri: str, *, endpoint: str | None = None, mine: bool = False, log: Callable[[], Log] | None = None
+) -> Storage:
     """The host of a base URI. ``endpoint`` is where its service answers, if that is to be said; ``mine`` says that the
-    person has named it, so that it may lie in a private network.
+    person has named it, so that it may lie in a private network; ``log`` connects to the blobs on the vault's chain.
 
     Raises StorageUnavailable for a scheme that this version can't reach, and for a URI that is no text.
     """
@@ -48,6 +51,8 @@ def open_storage(base_uri: str, *, endpoint: str | None = None, mine: bool = Fal
     scheme = base_uri.partition(":")[0].lower()
     if scheme == "file":
         return FileStorage(folder_of(base_uri))
+    if scheme == "evm" and log:
+        return EvmStorage(base_uri, log)
     # `requests` and `boto3` take their time to import, and most commands need neither.
     if scheme == "https":
         from .https import HttpsStorage
@@ -63,4 +68,4 @@ def open_storage(base_uri: str, *, endpoint: str | None = None, mine: bool = Fal
     )
 
 
-__all__ = ["SCHEMES", "FileStorage", "Storage", "folder_of", "open_storage"]
+__all__ = ["SCHEMES", "FileStorage", "Log", "Storage", "folder_of", "open_storage"]

@@ -6,6 +6,12 @@ from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
 IPFS = "ipfs://f01551220"  # base16, CID version 1, raw, SHA-256 of 32 bytes
+EVM = "evm:"  # the vault's own chain
+EVM_MEANS = (
+    "On the chain itself everything stays for good, for all to see: sealed packs, and keyrings with the keys that they"
+    " wrap. Nothing of it can be deleted: whoever ever gets an old key opens what it opened, also after a forget. Each"
+    " byte costs about 40 gas, and each new keyring has 46,496 bytes. Nodes may prune logs: keep a mirror too."
+)
 _SHORT = {"ipfs:": IPFS, "ipfs://": IPFS}
 
 

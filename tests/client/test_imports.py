@@ -50,7 +50,7 @@ LAYERS = (
         "interchange.jsonl",
         "interchange.taking",
     },
-    {"storage.https", "storage.ipfs", "glance"},
+    {"storage.evm", "storage.https", "storage.ipfs", "glance"},
     {
         "storage",
         "reading",
@@ -63,7 +63,7 @@ LAYERS = (
     {"transactions", "agreement"},
     {"event_log"},
     {"registry"},
-    {"practice", "verifying"},
+    {"blob_log", "practice", "verifying"},
     {"rekeying", "passphrases"},
     {"session"},
     {"committing", "reader", "rewriting"},
@@ -110,7 +110,7 @@ ALLOWED = {
     "search": {"threading"},  # one index for all threads of a server
 }
 
-ON_CHAIN = {"registry", "event_log", "transactions", "rpc", "refusals", "wallet", "practice"}
+ON_CHAIN = {"registry", "blob_log", "event_log", "transactions", "rpc", "refusals", "wallet", "practice"}
 KNOWS_KEYS = {"keys", "keyring", "keyfile", "wallet", "registry", "transactions", "rpc", "home", "session"}
 
 

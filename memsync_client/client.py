@@ -28,6 +28,7 @@ from .glance import write_glance
 from .heads import FIRST, seal_head
 from .holding import KIT_NAME
 from .home import Config, Home, KitNote
+from .hosting import PUBLIC_HOSTS, check_base_uri
 from .keyfile import Passphrase, ask
 from .keyring import (
     Holder,
@@ -54,7 +55,6 @@ if TYPE_CHECKING:
     from .wallet import Account
 
 PRACTICE_RPC = "http://127.0.0.1:8545"
-PUBLIC_HOSTS = "ipfs: for an IPFS node, https://… for what another host of yours shows, or evm: for the chain itself."
 PRACTICE_FUNDS = 10 * 10**18  # wei
 _SHUT = (AccessEnded, BlobMissing, ForeignKeyring, Rollback, StorageUnavailable, Tampered)
 
@@ -231,16 +231,6 @@ class Client:
                 label += "+"
             self.home.label(label, vault_id)
         return Vault(session, label, vault_id)
-
-
-def check_base_uri(base_uri: str, chain_id: int) -> str:
-    """``base_uri`` if it may stand on this chain; raises InvalidRequest for a folder on a public one."""
-    if chain_id != PRACTICE_CHAIN and is_folder(base_uri):
-        raise InvalidRequest(
-            "A folder can't be the host of blobs on a public chain: its path would stand there for all.",
-            f"Name another host: {PUBLIC_HOSTS}",
-        )
-    return base_uri
 
 
 def _taken(name: str) -> InvalidRequest:

@@ -22,10 +22,11 @@ from .errors import (
 from .following import Following, Waits
 from .glance import write_glance
 from .home import read_seen, write_seen
+from .hosting import HostedVault
 from .import_ids import identified, imported_id
 from .inbox import Proposal
 from .interchange import Draft
-from .keeping import Kept, KeptVault, Level, all_pending
+from .keeping import Kept, Level, all_pending
 from .keyring import EpochKeys, Roster, open_keyring
 from .keys import PublicKey
 from .memories import Memory
@@ -81,7 +82,7 @@ class _Waiting:
     blocked: int
 
 
-class Vault(KeptVault):
+class Vault(HostedVault):
     """One vault. ``remember`` and ``import_drafts`` need neither node nor passphrase; the rest opens what it needs."""
 
     # Memories ---------------------------------------------------------------------------------------------------------

@@ -6,9 +6,12 @@ from dataclasses import asdict
 
 import click
 
+from ..hosting import Mended
 from ..hosts import Host, Hosts
 from ..storage.uris import EVM, EVM_MEANS, whole, without_user
-from .app import App, printing
+from .app import App, counted, gas_cost, printing, progress_bar, receipt_data
+from .completing import vault_option
+from .owner import vault
 
 _endpoint = click.option(
     "--endpoint", metavar="URL", help="Where its service answers: the RPC of an IPFS node (default: on this computer)."
@@ -71,3 +74,108 @@ def _data(line: Host) -> dict[str, str | None]:
 
 def _whose(line: Host, labels: dict[str, str]) -> str:
     return f"for {labels.get(line.vault, line.vault[:8])}" if line.vault else "for all vaults"
+
+
+@click.command()
+@vault_option
+@click.option("--dry-run", is_flag=True, help="Say what each host lacks; write nothing.")
+@printing
+def repair(app: App, name: str | None, dry_run: bool) -> None:
+    """Look for every blob on every host, and bring back what one has lost or changed.
+
+    It comes from this device's copies, or from another host. On chain nothing changes.
+
+    \b
+    memsync repair --dry-run
+    memsync repair --vault novel
+    """
+    client = app.client()
+    lost = False
+    for target in [client.vault(name)] if name else client.vaults():
+        with progress_bar(app, f"looking at {target.label}") as step:
+            done = target.repair(dry_run=dry_run, progress=step)
+        for host in done.hosts:
+            app.line(f"{target.label}: {host.host} {_mended(host, done.blobs, dry_run)}")
+            if host.trouble:
+                app.line(f"  {host.trouble.cause} {host.trouble.next_step}")
+        for blob_hash, what in done.nowhere.items():
+            app.line(f"  nowhere: {blob_hash.hex()} ({what})")
+        lost = lost or any(host.lacking for host in done.hosts)
+        app.done.append(
+            {
+                "name": target.label,
+                "blobs": done.blobs,
+                "dry_run": dry_run,
+                "nowhere": [{"blob": blob_hash, "what": what} for blob_hash, what in done.nowhere.items()],
+                "hosts": [
+                    {
+                        "host": host.host,
+                        "brought": list(host.brought),
+                        "bytes": host.size,
+                        "lacking": list(host.lacking),
+                        "trouble": host.trouble and host.trouble.cause,
+                    }
+                    for host in done.hosts
+                ],
+            }
+        )
+    nothing = [] if app.done else ["No vault yet. Next: memsync vault new NAME"]
+    last = ["What is nowhere may be in a backup of a host, or on another device: run repair there."] if lost else []
+    app.result(app.done, *nothing, *last)
+
+
+def _mended(host: Mended, blobs: int, dry_run: bool) -> str:
+    if not host.brought and not host.lacking:
+        return f"has all {blobs} blobs."
+    verb = "would get" if dry_run else "got"
+    lacks = f", still lacks {len(host.lacking)}" if host.lacking else ""
+    return f"{verb} {counted(len(host.brought), 'blob', 'blobs')} ({host.size:,} bytes) of {blobs}{lacks}."
+
+
+@vault.command("move")
+@click.argument("name", metavar="VAULT")
+@click.argument("uri")
+@click.option("--delete-old", is_flag=True, help="Delete the blobs from the old host once the move is final.")
+@click.option("--dry-run", is_flag=True, help="Say what would be copied, and what it costs; write nothing.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@printing
+def vault_move(app: App, name: str, uri: str, delete_old: bool, dry_run: bool, yes: bool) -> None:
+    """Copy a vault's blobs to the host at URI as they are, and name that on chain, where everyone looks for them.
+
+    Killed in between, run it again. Readers whose tools can't fetch from the new host read no more.
+
+    \b
+    memsync vault move novel ipfs: --dry-run
+    memsync vault move novel https://blobs.example/ --delete-old
+    """
+    target, base_uri = app.client().vault(name), whole(uri)
+    if dry_run:
+        plan = target.plan_move(base_uri)
+        cost = f", for {gas_cost(app, plan.gas)} beside the transaction's" if plan.gas else ""
+        app.result(
+            {"base_uri": plan.base_uri, "blobs": plan.blobs, "bytes": plan.size, "gas": plan.gas, "dry_run": True},
+            f"Would bring {counted(plan.blobs, 'blob', 'blobs')} ({plan.size:,} bytes) to {plan.base_uri}{cost}."
+            " Nothing written.",
+        )
+        return
+    meaning = f"{EVM_MEANS} " if base_uri == EVM else ""
+    gone = ", and delete them from the old host" if delete_old else ""
+    app.confirm(f'{meaning}Move the blobs of "{target.label}" to {base_uri}{gone}?', yes)
+    with progress_bar(app, "copying") as step:
+        done = target.move(base_uri, delete_old=delete_old, on_chain=base_uri == EVM, progress=step)
+    receipt = receipt_data(done.receipt) if done.receipt else {}
+    left = [f"The old host still has {counted(len(done.left), 'blob', 'blobs')}."] if done.left else []
+    app.result(
+        {
+            "base_uri": base_uri,
+            "blobs": done.blobs,
+            "bytes": done.size,
+            "not_deleted": list(done.left),
+            "dry_run": False,
+            **receipt,
+        },
+        f'"{target.label}" is at {base_uri}: {counted(done.blobs, "blob", "blobs")} copied ({done.size:,} bytes), read'
+        f" back; {gas_cost(app, receipt.get('gas', 0))}.",
+        *left,
+        "Sheets and invitations that were printed before name the old host: memsync kit sheet prints a new one.",
+    )

@@ -13,8 +13,8 @@ import click
 
 from ..access import DEFAULT_GRANT
 from ..cards import Card
-from ..client import PUBLIC_HOSTS
 from ..errors import InvalidCard, StorageUnavailable
+from ..hosting import PUBLIC_HOSTS
 from ..keyring import Holder, Role
 from ..storage.uris import EVM, EVM_MEANS
 from .app import App, counted, day, gas_cost, printing, receipt_data

@@ -12,8 +12,9 @@ import click
 from .. import client as library
 from .. import recovery
 from ..cards import Sheet
-from ..client import PRACTICE_RPC, PUBLIC_HOSTS
+from ..client import PRACTICE_RPC
 from ..errors import AccessEnded, MemSyncError
+from ..hosting import PUBLIC_HOSTS
 from ..hosts import Hosts
 from ..keyring import Holder, Role
 from ..keys import HolderKey, PublicKey

@@ -94,8 +94,8 @@ class Blobs:
         try:
             return _right(self._first or self.host, blob_hash, what)
         except MemSyncError as error:
-            holders = [storage.name for storage in self.mirrors if _has(storage, blob_hash)]
-            if self._copies and _has(self._copies, blob_hash):
+            holders = [storage.name for storage in self.mirrors if has(storage, blob_hash)]
+            if self._copies and has(self._copies, blob_hash):
                 holders.append("this device")
             if holders:
                 error.next_step = f"{' and '.join(holders)} has it. Bring it back: memsync repair"
@@ -153,6 +153,20 @@ class Blobs:
                 f"{self.host.name} takes no blobs, and does not show what other hosts were given. {error.cause}",
                 "Add the folder or bucket that it shows: memsync host add URI",
             ) from None
+
+    def anywhere(self, blob_hash: bytes) -> bytes | None:
+        """The right bytes from whoever has them, the local copy first; None if nobody does."""
+        for storage in (self._copies, self._first, *self.hosts):
+            if storage:
+                with suppress(MemSyncError):
+                    return _right(storage, blob_hash)
+        return None
+
+    def owes(self, name: str, hashes: Iterable[bytes]) -> None:
+        """Keeps in mind that a mirror lacks these and no others."""
+        if self._owed and self._owed.of(name) != set(hashes):
+            self._owed.remove(name, self._owed.of(name))
+            self._owed.add(name, set(hashes))
 
     # Deleting ---------------------------------------------------------------------------------------------------------
 
@@ -233,7 +247,8 @@ def _right(storage: Storage, blob_hash: bytes, what: str = "copy") -> bytes:
     return data
 
 
-def _has(storage: Storage, blob_hash: bytes) -> bool:
+def has(storage: Storage, blob_hash: bytes) -> bool:
+    """Whether a host has a blob, and its right bytes."""
     with suppress(MemSyncError):
         return sha256(storage.get(blob_hash, MAX_BLOB)) == blob_hash
     return False

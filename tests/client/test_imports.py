@@ -71,6 +71,7 @@ LAYERS = (
     {"access"},
     {"holding"},
     {"keeping"},
+    {"hosting"},
     {"vault"},
     {"client", "proposals"},
     {"devices", "standing"},
@@ -84,8 +85,8 @@ LAYERS = (
     {"mcp_server.__main__"},
     {"cli.app", "cli.given"},
     {"cli.status", "cli.qr", "cli.completing"},
-    {"cli.hosts", "cli.owner", "cli.passphrase", "cli.reader", "cli.kit", "cli.log"},
-    {"cli.keeping", "cli.device", "cli.setup", "cli.exchange", "cli.mcp", "cli.inbox"},
+    {"cli.owner", "cli.passphrase", "cli.reader", "cli.kit", "cli.log"},
+    {"cli.hosts", "cli.keeping", "cli.device", "cli.setup", "cli.exchange", "cli.mcp", "cli.inbox"},
     {"cli"},
 )
 RANK = {module: rank for rank, layer in enumerate(LAYERS) for module in layer}

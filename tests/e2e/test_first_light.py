@@ -27,7 +27,7 @@ ELSEWHERE = {
     *("forget", "rotate", "device rekey"),
     *("inbox list", "inbox approve", "inbox reject", "inbox trust"),
     *("mcp token new", "mcp token list", "mcp token remove"),
-    *("host add", "host list", "host remove"),
+    *("host add", "host list", "host remove", "repair", "vault move"),
     *("passphrase keep", "passphrase forget", "passphrase status", "passphrase change"),
 }
 

@@ -1,0 +1,251 @@
+"""Where a vault's blobs are: bringing back what a host has lost, and moving them to another host as they are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass
+from functools import partial
+from itertools import islice
+
+from .bounded import each
+from .errors import BlobMissing, InvalidRequest, MemSyncError, StorageReadOnly
+from .keeping import KeptVault
+from .reading import Progress, View, open_head_of
+from .records import Receipt
+from .rewriting import named_before
+from .session import PRACTICE_CHAIN
+from .storage import Storage
+from .storage.blobs import Blobs, deliver, has
+from .storage.uris import EVM, EVM_MEANS, is_folder, whole
+
+PUBLIC_HOSTS = "ipfs: for an IPFS node, https://… for what another host of yours shows, or evm: for the chain itself."
+_SLICE = 32  # blobs in memory at once
+_EARLIER = "earlier head, for verify alone"
+
+
+@dataclass(frozen=True)
+class Mended:
+    """One host: the hashes of blobs that it lacked and has now (with a dry run: would get), and of those that it still
+    lacks, with why the first of them could not be brought (None: nobody has it). ``size`` is what was brought, in
+    bytes."""
+
+    host: str
+    brought: tuple[bytes, ...]
+    lacking: tuple[bytes, ...]
+    size: int = 0
+    trouble: MemSyncError | None = None
+
+
+@dataclass(frozen=True)
+class Repair:
+    """What was found and done, host by host, of so many blobs that the vault names; ``nowhere`` says by hash what of
+    them nobody has."""
+
+    blobs: int
+    hosts: tuple[Mended, ...]
+    nowhere: dict[bytes, str]
+
+
+@dataclass(frozen=True)
+class Move:
+    """Blobs brought to another host: how many, of how many bytes, and by which transaction it was named (None: not sent
+    yet); the hashes of those that the old host was to delete and still has. ``gas`` is what storing them takes where
+    that costs any."""
+
+    base_uri: str
+    blobs: int
+    size: int
+    gas: int = 0
+    receipt: Receipt | None = None
+    left: tuple[bytes, ...] = ()
+
+
+class HostedVault(KeptVault):
+    """An opened vault and its hosts."""
+
+    def repair(self, *, dry_run: bool = False, progress: Progress | None = None) -> Repair:
+        """Compares what each host has with what the vault names, and brings what is missing or changed: from this
+        device's copies, or from another host. On chain nothing is changed."""
+        with self._session.home.lock():
+            view = self._settled_view()
+            blobs = self._blobs(view.record)
+            needed = self._needed(view, blobs)
+            nowhere: dict[bytes, str] = {}
+            step = _counting(progress, len(needed) * len(blobs.hosts))
+            mended = [
+                _mended(host, needed, blobs, nowhere, step, dry_run)
+                for host in sorted(blobs.hosts, key=lambda host: host.read_only)  # what only shows others comes last
+            ]
+            if not dry_run:
+                for one in mended:
+                    blobs.owes(one.host, one.lacking)
+            return Repair(len(needed), tuple(mended), nowhere)
+
+    def plan_move(self, base_uri: str) -> Move:
+        """What ``move`` would bring to another host. Nothing is written. Raises what it would be refused for."""
+        record = self.record()
+        view = self._view(record)
+        blobs = self._blobs(record)
+        target = self._target(view, base_uri)
+        needed = self._needed(view, blobs)
+        sizes = _sizes(blobs, needed)
+        _check_limit(target, sizes)
+        missing = [sizes[name] for name in sizes if not has(target, name)]
+        gas = self._session.blob_log.gas_for(*missing) if target.name == EVM else 0
+        return Move(whole(base_uri), len(missing), sum(missing), gas)
+
+    def move(
+        self, base_uri: str, *, delete_old: bool = False, on_chain: bool = False, progress: Progress | None = None
+    ) -> Move:
+        """Copies all blobs to another host as they are, reads them back, and then names it on chain, where everyone
+        looks for them. With ``delete_old`` the old host's are deleted once that is final.
+
+        ``evm:`` needs ``on_chain``, the owner's yes to what EVM_MEANS says. Killed anywhere, it can be done again: what
+        is there already is not sent twice. Raises BlobMissing where a blob that is needed is nowhere.
+        """
+        base_uri = whole(base_uri)
+        if base_uri == EVM and not on_chain:
+            raise InvalidRequest(EVM_MEANS, "Say yes to that: --yes, or on_chain=True. Or name another host.")
+        session, registry = self._session, self._session.registry
+
+        def attempt(view: View) -> Move:
+            record, old = view.record, self._blobs(view.record)
+            target = self._target(view, base_uri)
+            call = registry.set_base_uri(self.place.vault_id, record.version, base_uri)
+            prepared = registry.prepare(call, session.owner_wallet.address)  # refused before anything is copied
+            needed = self._needed(view, old)
+            if target.limit < old.host.limit:
+                _check_limit(target, _sizes(old, needed))
+            nowhere: dict[bytes, str] = {}
+            done = _mended(target, needed, old, nowhere, _counting(progress, len(needed)), dry_run=False)
+            lacking = [name for name in done.lacking if needed[name] != _EARLIER]
+            if done.trouble and lacking:
+                raise done.trouble
+            if lacking:
+                raise BlobMissing(
+                    f"Blob {lacking[0].hex()} ({needed[lacking[0]]}) is nowhere, so the vault stays where it is.",
+                    "Bring it back from a backup of the host, or from another device: memsync repair on it.",
+                )
+            session.say(f"{len(needed) - len(done.lacking)} blobs are on {target.name}, read back")
+            receipt = self._committer(record).transact(call, prepared)
+            left: list[bytes] = []
+            if delete_old:
+                earlier = self._earlier_keyrings(view, old)
+                doomed = {*needed, *earlier, *named_before(view, old.fetch)}
+                left = _delete(old.host, doomed)
+            return Move(base_uri, len(done.brought), done.size, 0, receipt, tuple(left))
+
+        with session.home.lock():
+            _ = session.owner_wallet
+            session.unlock()
+            return self._on_newest(attempt)
+
+    def _target(self, view: View, base_uri: str) -> Storage:
+        check_base_uri(whole(base_uri), self._session.config.chain_id)
+        if whole(base_uri) == view.record.base_uri:
+            raise InvalidRequest(
+                f"The vault's blobs are at {base_uri} already.", "Bring back what it lacks: memsync repair"
+            )
+        return self._session.hosts.open(whole(base_uri), view.record.vault_id)
+
+    def _needed(self, view: View, blobs: Blobs) -> dict[bytes, str]:
+        """What reading and verifying the vault needs, by hash, with what it is; the heads before the present one as far
+        as they are to be had."""
+        record = view.record
+        needed = {record.keyring_hash: "keyring", record.content_hash: "head"}
+        needed |= dict.fromkeys(view.named, "list of what is forgotten")
+        needed |= {pack.hash: "pack" for pack in view.packs}
+        if view.head.base:
+            needed[view.head.base.hash] = "base"
+        head = view.head
+        while head.parent and view.keyring.keys_of(head.parent.epoch):
+            ref = head.parent
+            needed.setdefault(ref.hash, _EARLIER)
+            data = blobs.anywhere(ref.hash)
+            if data is None:
+                break  # it names those before it
+            head = open_head_of(view.place, view.keyring, ref, partial(_given, data))
+        return needed
+
+
+def _given(data: bytes, _: bytes, __: str) -> bytes:
+    return data
+
+
+def check_base_uri(base_uri: str, chain_id: int) -> str:
+    """``base_uri`` if it may stand on this chain; raises InvalidRequest for a folder on a public one."""
+    if chain_id != PRACTICE_CHAIN and is_folder(base_uri):
+        raise InvalidRequest(
+            "A folder can't be the host of blobs on a public chain: its path would stand there for all.",
+            f"Name another host: {PUBLIC_HOSTS}",
+        )
+    return base_uri
+
+
+def _mended(
+    host: Storage,
+    needed: dict[bytes, str],
+    blobs: Blobs,
+    nowhere: dict[bytes, str],
+    step: Callable[[int], None],
+    dry_run: bool,
+) -> Mended:
+    """Brings to a host what it lacks of ``needed``, as far as anyone has it."""
+    there = list(each(lambda name: has(host, name), list(needed)))
+    missing = [name for name, present in zip(needed, there, strict=True) if not present]
+    step(len(needed) - len(missing))
+    brought: list[bytes] = []
+    trouble: MemSyncError | None = None
+    size = 0
+    waiting = iter(missing)
+    while some := list(islice(waiting, _SLICE)):
+        found = {name: data for name in some if (data := blobs.anywhere(name)) is not None}
+        nowhere |= {name: needed[name] for name in some if name not in found}
+        try:
+            if not (dry_run or host.read_only):
+                deliver(host, found.values())
+            if not host.read_only:
+                brought += found
+                size += sum(map(len, found.values()))
+        except MemSyncError as error:
+            trouble = trouble or error
+        step(len(some))
+    if host.read_only and missing:
+        trouble = StorageReadOnly(
+            f"{host.name} takes no blobs and does not show {len(missing)} of them.",
+            "Bring them to the folder or bucket that it shows.",
+        )
+    return Mended(host.name, tuple(brought), tuple(name for name in missing if name not in set(brought)), size, trouble)
+
+
+def _sizes(blobs: Blobs, needed: Iterable[bytes]) -> dict[bytes, int]:
+    """The size of each blob that is to be had."""
+    found = ((name, blobs.anywhere(name)) for name in needed)
+    return {name: len(data) for name, data in found if data is not None}
+
+
+def _check_limit(target: Storage, sizes: dict[bytes, int]) -> None:
+    if too_large := [size for size in sizes.values() if size > target.limit]:
+        raise InvalidRequest(
+            f"{len(too_large)} blobs are larger than the {target.limit:,} bytes that {target.name} takes.",
+            f"Seal them anew, smaller: memsync host add {target.name} , then memsync rotate --clean, then move.",
+        )
+
+
+def _delete(host: Storage, hashes: Collection[bytes]) -> list[bytes]:
+    try:
+        return host.delete(sorted(hashes))
+    except MemSyncError:
+        return sorted(hashes)
+
+
+def _counting(progress: Progress | None, total: int) -> Callable[[int], None]:
+    done = 0
+
+    def step(count: int) -> None:
+        nonlocal done
+        done += count
+        if progress:
+            progress(done, total)
+
+    return step

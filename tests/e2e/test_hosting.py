@@ -1,0 +1,231 @@
+"""What a host has lost comes back, and a vault moves to another host as it is."""
+
+from __future__ import annotations
+
+import shutil
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from memsync_client.client import Client
+from memsync_client.errors import BlobMissing, InvalidRequest, StorageUnavailable
+from memsync_client.hosts import Host
+from memsync_client.vault import Vault
+from tests.e2e.machines import PASSPHRASE, Machine, again, grant, new_machine, new_owner, new_vault, texts
+from tests.killing import killed_at
+from tests.nodes import Chain
+
+
+@pytest.fixture
+def owner(chain: Chain, tmp_path: Path) -> Client:
+    return new_owner(tmp_path / "owner", chain.rpc_url)
+
+
+@pytest.fixture
+def vault(owner: Client, tmp_path: Path) -> Vault:
+    """In the folder ``first``, with three commits."""
+    made = new_vault(owner, "novel", tmp_path / "first")
+    for number in range(3):
+        made.remember(f"memory {number}")
+        made.sync()
+    return made
+
+
+@pytest.fixture
+def second(tmp_path: Path) -> Path:
+    """An empty folder."""
+    (tmp_path / "second").mkdir()
+    return tmp_path / "second"
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def copies(owner: Client) -> Path:
+    (folder,) = owner.home.folder.glob("vaults/*/blobs")
+    return folder
+
+
+# Repair ---------------------------------------------------------------------------------------------------------------
+
+
+def test_repair__nothing_lost__says_so_and_writes_nothing(vault: Vault, tmp_path: Path) -> None:
+    before = {path.name: path.stat().st_mtime_ns for path in (tmp_path / "first").iterdir()}
+    done = vault.repair()
+    assert (done.nowhere, [(host.brought, host.lacking) for host in done.hosts]) == ({}, [((), ())])
+    assert {path.name: path.stat().st_mtime_ns for path in (tmp_path / "first").iterdir()} == before
+
+
+def test_repair__living_blobs_lost_or_changed__come_back_from_this_devices_copies(
+    vault: Vault, owner: Client, tmp_path: Path
+) -> None:
+    first = tmp_path / "first"
+    before, living = content(first), set(content(copies(owner)))
+    for number, name in enumerate(sorted(living)):
+        (first / name).unlink() if number % 2 else (first / name).write_bytes(b"other bytes")
+    dry = vault.repair(dry_run=True)
+    assert {name.hex() for name in dry.hosts[0].brought} == living
+    assert content(first) != before
+    done = vault.repair()
+    assert {name.hex() for name in done.hosts[0].brought} == living
+    assert done.hosts[0].lacking == ()
+    assert content(first) == before
+    assert again(owner).vault().verify().memories == 3
+
+
+def test_repair__mirror_named_later__gets_all_and_brings_all_back(
+    vault: Vault, owner: Client, tmp_path: Path, second: Path
+) -> None:
+    owner.session.hosts.add(Host(second.as_uri() + "/"))
+    done = vault.repair()
+    assert [len(host.brought) for host in done.hosts] == [0, done.blobs]
+    for path in (tmp_path / "first").iterdir():
+        path.unlink()
+    shutil.rmtree(copies(owner))
+    assert len(vault.repair().hosts[0].brought) == done.blobs
+    assert content(second) == content(tmp_path / "first")
+    assert again(owner).vault().verify().memories == 3
+
+
+def test_repair__blob_that_nobody_has__is_named_and_the_rest_comes_back(
+    vault: Vault, owner: Client, tmp_path: Path
+) -> None:
+    view = vault._view(vault.record())
+    lost, kept = view.packs[0].hash, view.packs[1].hash
+    for folder in (tmp_path / "first", copies(owner)):
+        (folder / lost.hex()).unlink()
+    (tmp_path / "first" / kept.hex()).unlink()
+    done = vault.repair()
+    assert done.nowhere == {lost: "pack"}
+    assert (done.hosts[0].brought, done.hosts[0].lacking) == ((kept,), (lost,))
+
+
+def test_repair__host_away__others_are_served_and_it_says_why(
+    vault: Vault, owner: Client, tmp_path: Path, second: Path
+) -> None:
+    owner.session.hosts.add(Host(second.as_uri() + "/"))
+    (tmp_path / "first").rename(tmp_path / "away")
+    done = vault.repair()
+    assert isinstance(done.hosts[0].trouble, StorageUnavailable)
+    assert len(done.hosts[1].brought) >= 4
+
+
+# Move -----------------------------------------------------------------------------------------------------------------
+
+
+def test_move__every_blob_as_it_was_and_all_read_from_there(
+    vault: Vault, owner: Client, tmp_path: Path, second: Path
+) -> None:
+    tool = grant(vault, tmp_path / "tool", "claude").reader
+    first = content(tmp_path / "first")
+    plan = vault.plan_move(str(second))
+    assert content(second) == {}
+    steps: list[tuple[int, int]] = []
+    done = vault.move(str(second), progress=lambda *step: steps.append(step))
+    assert (done.blobs, done.size) == (plan.blobs, plan.size) == (steps[-1][1], sum(map(len, content(second).values())))
+    assert steps[-1][0] == steps[-1][1]
+    assert vault.record().base_uri == second.as_uri() + "/"
+    assert content(second).items() <= first.items()
+    assert content(tmp_path / "first") == first  # the old host keeps its own
+    shutil.rmtree(tmp_path / "first")
+    shutil.rmtree(copies(owner))
+    moved = again(owner).vault()
+    assert moved.verify().memories == 3
+    assert texts(tool) == texts(moved)
+    moved.remember("afterwards")
+    moved.sync()
+    assert len(texts(tool)) == 4
+
+
+def test_move__delete_old__only_what_was_the_vaults_is_deleted(vault: Vault, tmp_path: Path, second: Path) -> None:
+    (tmp_path / "first" / ("ab" * 32)).write_bytes(b"of another vault")
+    assert vault.move(str(second), delete_old=True).left == ()
+    assert set(content(tmp_path / "first")) == {"ab" * 32}
+    assert vault.verify().memories == 3
+
+
+def test_move__to_the_chain__for_a_yes_and_back(vault: Vault, owner: Client, second: Path) -> None:
+    with pytest.raises(InvalidRequest, match="can be deleted"):
+        vault.move("evm:")
+    plan = vault.plan_move("evm:")
+    assert 40 * plan.size < plan.gas < 60 * plan.size
+    vault.move("evm:", on_chain=True)
+    shutil.rmtree(copies(owner))
+    assert len(texts(again(owner).vault())) == 3
+    vault.move(str(second))
+    assert vault.verify().memories == 3
+
+
+def test_move__pack_too_large_for_the_chain__refused_until_it_is_sealed_anew(vault: Vault, owner: Client) -> None:
+    for number in range(3):
+        vault.remember(f"{number} " + "long " * 9_000)
+    vault.sync()
+    for act in (partial(vault.plan_move, "evm:"), partial(vault.move, "evm:", on_chain=True)):
+        with pytest.raises(InvalidRequest, match="98,304 bytes") as caught:
+            act()
+        assert "rotate --clean" in caught.value.next_step
+    owner.session.hosts.add(Host("evm:"))
+    vault.rotate(clean=True)
+    vault.move("evm:", on_chain=True)
+    assert vault.verify().memories == 6
+
+
+@pytest.mark.parametrize("there", ["file:///none/", "gopher://x/"])
+def test_move__to_a_host_that_is_none__refused_and_nothing_changed(vault: Vault, tmp_path: Path, there: str) -> None:
+    with pytest.raises(StorageUnavailable):
+        vault.move(there)
+    with pytest.raises(InvalidRequest, match="already"):
+        vault.move(str(tmp_path / "first"))
+    assert vault.record().base_uri == (tmp_path / "first").as_uri() + "/"
+
+
+def test_move__blob_that_nobody_has__stays_where_it_is(
+    vault: Vault, owner: Client, tmp_path: Path, second: Path
+) -> None:
+    lost = vault._view(vault.record()).packs[0].hash
+    for folder in (tmp_path / "first", copies(owner)):
+        (folder / lost.hex()).unlink()
+    with pytest.raises(BlobMissing, match=lost.hex()):
+        vault.move(str(second))
+    assert vault.record().base_uri == (tmp_path / "first").as_uri() + "/"
+
+
+def test_move__killed_before_each_effect__is_finished_by_the_next(vault: Vault, owner: Client, second: Path) -> None:
+    def begun() -> object:
+        return Client(owner.home, PASSPHRASE).vault().move(str(second))
+
+    for point in range(1, 100):
+        if not killed_at(begun, point):
+            break
+        assert len(texts(vault)) == 3
+    assert 3 < point < 99
+    assert vault.record().base_uri == second.as_uri() + "/"
+    assert vault.verify().memories == 3
+
+
+# The commands ---------------------------------------------------------------------------------------------------------
+
+
+def test_commands__repair_and_move__say_what_they_do(chain: Chain, tmp_path: Path, second: Path) -> None:
+    machine: Machine = new_machine(tmp_path / "machine")
+    machine.forked = True
+    new_vault(new_owner(machine.folder, chain.rpc_url), "novel", tmp_path / "first")
+    machine.data("remember", "Ines is left-handed.")
+    machine.data("sync")
+    for path in (tmp_path / "first").iterdir():
+        path.unlink()
+    (dry,) = machine.data("repair", "--dry-run")
+    assert len(dry["hosts"][0]["brought"]) >= 3
+    assert "got" in machine.quick("repair").out
+    (done,) = machine.data("repair", "--vault", "novel")
+    assert done["hosts"][0]["brought"] == []
+    assert machine.data("vault", "move", "novel", str(second), "--dry-run")["blobs"] == done["blobs"] - len(
+        done["nowhere"]
+    )
+    assert machine.refusal("vault", "move", "novel", str(second))["name"] == "InvalidRequest"  # it needs a yes
+    moved = machine.data("vault", "move", "novel", str(second), "--delete-old", "--yes")
+    assert moved["not_deleted"] == []
+    assert list((tmp_path / "first").iterdir()) == []
+    assert "Ines" in machine.quick("recall", "left hand").out

@@ -106,7 +106,7 @@ class Client:
         owner = session.owner_wallet.address
         if begun := self._begun(name, base_uri):
             return begun
-        holders, others = self._own_holders()
+        holders, others = self.own_holders()
         with session.lock():
             registry = session.registry
             salt = registry.vault_count(owner) + 1
@@ -151,15 +151,16 @@ class Client:
         receipt = self.session.wait(made.tx_hash)
         return NewVault(found[name], receipt, found[name].roster().holders, ())
 
-    def _own_holders(self) -> tuple[tuple[Holder, ...], tuple[Holder, ...]]:
+    def own_holders(self) -> tuple[tuple[Holder, ...], tuple[Holder, ...]]:
         """This device, with the other devices and the kit that are in the roster of every vault that opens here; and
         those that are in some only. The kit that this home has noted counts where no vault opens: in a roster it may
-        have been replaced since. Accounts are left out: what they may do on chain is granted vault by vault."""
+        have been replaced since. Left out are accounts, whose rights on chain are granted vault by vault, and whoever
+        has the keys of a vault for a time, since it is offered to them."""
         mine, note = self.session.device_public, self.home.kit()
         own = {mine: Holder(mine, Role.DEVICE, self.session.config.device, 1, None, None, mine.id)}
         others: dict[PublicKey, Holder] = {}
         rosters = [
-            {holder.key: holder for holder in roster.holders if holder.role is not Role.READER}
+            {holder.key: holder for holder in roster.holders if holder.role is not Role.READER and not holder.expires}
             for _, roster in self.opened()
         ]
         for key, holder in (line for roster in rosters for line in roster.items()):
@@ -213,12 +214,13 @@ class Client:
         for vault_id in self.session.registry.vaults(self.session.config.owner):
             if vault_id not in known:
                 try:
-                    found.append(self._adopt(vault_id, (anchors or {}).get(vault_id)))
+                    found.append(self.adopt_one(vault_id, (anchors or {}).get(vault_id)))
                 except (AccessEnded, BlobMissing, StorageUnavailable, Tampered) as error:  # the others go on
                     shut[vault_id] = error
         return found, shut
 
-    def _adopt(self, vault_id: bytes, anchor: Anchor | None = None) -> Vault:
+    def adopt_one(self, vault_id: bytes, anchor: Anchor | None = None) -> Vault:
+        """Takes in one vault, under the name in its roster. Raises AccessEnded where no key here opens it."""
         session = self.session
         record = session.registry.record(vault_id)
         fetch = session.hosts.blobs(session.config.blobs or record.base_uri, vault_id).fetch

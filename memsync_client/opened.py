@@ -51,6 +51,11 @@ class OpenedVault:
         self._inbox = Inbox(self._folder / "inbox", self.place)
         self._version = 0  # that the chain named last
 
+    @property
+    def session(self) -> Session:
+        """What it is worked on with."""
+        return self._session
+
     def record(self) -> VaultRecord:
         """What stands on chain. Needs no passphrase."""
         self._session.refresh()

@@ -133,6 +133,16 @@ class Session(HoldsSecret):
             )
         return self.wallet
 
+    @property
+    def account(self) -> str | None:
+        """The address that this device commits with, None if it has none. Needs no passphrase."""
+        from . import wallet
+
+        if self.config.signer:
+            signer = wallet.Account.parse(self.config.signer)
+            return signer.address if signer else None
+        return wallet.load_address(self.home.wallet) if self.home.wallet.exists() else None
+
     @cached_property
     def wallet(self) -> Wallet | Account:
         """The owner's, or an account of this device's own that may commit. Raises WrongPassphrase, or NotInitialised on

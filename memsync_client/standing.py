@@ -81,7 +81,7 @@ def standing(client: Client) -> Standing:
     from .rpc import Node
 
     session, home, config = client.session, client.home, client.session.config
-    account, block, balance, trouble = _account(session), None, None, None
+    account, block, balance, trouble = session.account, None, None, None
     try:
         block = session.registry.latest()
         balance = session.registry.balance(account) if account else None
@@ -103,15 +103,6 @@ def standing(client: Client) -> Standing:
         vaults=tuple(_vault(session, vault, trouble) for vault in client.vaults()),
         trouble=trouble,
     )
-
-
-def _account(session: Session) -> str | None:
-    from . import wallet
-
-    if session.config.signer:
-        signer = wallet.Account.parse(session.config.signer)
-        return signer.address if signer else None
-    return wallet.load_address(session.home.wallet) if session.home.wallet.exists() else None
 
 
 def _vault(session: Session, vault: Vault, trouble: MemSyncError | None) -> VaultStanding:

@@ -13,7 +13,22 @@ import click
 from ..core_dumps import forbid_core_dumps
 from ..errors import MemSyncError
 from ..files import storage_error
-from . import completing, device, exchange, hosts, inbox, keeping, kit, log, mcp, owner, passphrase, reader, setup
+from . import (
+    completing,
+    device,
+    exchange,
+    hosts,
+    inbox,
+    keeping,
+    kit,
+    log,
+    mcp,
+    owner,
+    ownership,
+    passphrase,
+    reader,
+    setup,
+)
 from .app import App, report, report_error, root
 
 root.add_command(owner.node)
@@ -21,6 +36,9 @@ root.add_command(setup.init)
 root.add_command(owner.vault)
 root.add_command(hosts.host)
 root.add_command(hosts.repair)
+for verb in (ownership.vault_offer, ownership.vault_cancel_offer, ownership.vault_accept, ownership.vault_close):
+    owner.vault.add_command(verb)
+owner.vault.add_command(ownership.recovery)
 root.add_command(owner.remember)
 root.add_command(owner.edit)
 root.add_command(exchange.import_file)
@@ -37,6 +55,7 @@ root.add_command(keeping.forget)
 root.add_command(reader.verify)
 root.add_command(kit.kit)
 device.device.add_command(keeping.rekey)
+device.device.add_command(ownership.device_card)
 root.add_command(device.device)
 root.add_command(setup.restore)
 root.add_command(passphrase.passphrase)

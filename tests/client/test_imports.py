@@ -74,7 +74,7 @@ LAYERS = (
     {"hosting"},
     {"vault"},
     {"client", "proposals"},
-    {"devices", "standing"},
+    {"devices", "standing", "owning"},
     {"recovery"},
     {"__init__"},
     {"mcp_server", "mcp_server.answers"},
@@ -86,7 +86,7 @@ LAYERS = (
     {"cli.app", "cli.given"},
     {"cli.status", "cli.qr", "cli.completing"},
     {"cli.owner", "cli.passphrase", "cli.reader", "cli.kit", "cli.log"},
-    {"cli.hosts", "cli.keeping", "cli.device", "cli.setup", "cli.exchange", "cli.mcp", "cli.inbox"},
+    {"cli.hosts", "cli.keeping", "cli.device", "cli.setup", "cli.exchange", "cli.mcp", "cli.inbox", "cli.ownership"},
     {"cli"},
 )
 RANK = {module: rank for rank, layer in enumerate(LAYERS) for module in layer}

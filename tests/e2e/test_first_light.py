@@ -18,11 +18,13 @@ SAMPLE = SCRIPTS / "sample.jsonl"
 PLAINTEXT_OF_SALT_22 = "Correction: the works closed in 1963, not 1961."
 
 # Commands that have tests of their own: test_kit_commands.py, test_own_devices.py, test_forget.py, test_exchange.py,
-# test_standing.py, client/test_completion.py.
+# test_standing.py, client/test_completion.py, test_ownership.py.
 ELSEWHERE = {
     "export",
     "log",
     "completion",
+    *("vault offer", "vault cancel-offer", "vault accept", "vault close", "device card"),
+    *("vault recovery set", "vault recovery start", "vault recovery veto", "vault recovery finish"),
     *("kit make", "kit check", "kit sheet", "device new", "device add", "device join", "device list", "device remove"),
     *("forget", "rotate", "device rekey"),
     *("inbox list", "inbox approve", "inbox reject", "inbox trust"),

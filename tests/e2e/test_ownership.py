@@ -1,0 +1,209 @@
+"""A vault in other hands: offered and accepted, recovered, closed. By the command, with a home for each party."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from memsync_client import owning
+from memsync_client.client import Client
+from memsync_client.errors import AccessEnded, InvalidRequest
+from memsync_client.keyring import Role
+from tests.e2e.machines import Machine, again, grant, keystore, new_machine, new_vault, texts
+from tests.nodes import Chain, running_chain
+
+
+@dataclass
+class Person:
+    """A machine with a home, and the library's view of it."""
+
+    machine: Machine
+    client: Client
+
+    @property
+    def address(self) -> str:
+        return self.client.session.config.owner
+
+    def data(self, *words: str) -> Any:
+        return self.machine.data(*words)
+
+
+def person(chain: Chain, folder: Path, name: str) -> Person:
+    machine = new_machine(folder / name)
+    machine.forked = True
+    wallet = str(keystore(folder / f"{name}.json"))
+    machine.data("init", "--rpc", chain.rpc_url, "--no-kit", "--wallet", wallet, "--name", name)
+    from memsync_client.home import Home
+
+    return Person(machine, Client(Home(machine.folder), machine.passphrase))
+
+
+@pytest.fixture
+def ines(chain: Chain, tmp_path: Path) -> Person:
+    """An owner with a vault that has a memory and a reader."""
+    made = person(chain, tmp_path, "ines")
+    vault = new_vault(made.client, "novel", tmp_path / "blobs")
+    vault.remember("Ines is left-handed.")
+    vault.sync()
+    return made
+
+
+@pytest.fixture
+def bram(chain: Chain, tmp_path: Path) -> Person:
+    return person(chain, tmp_path, "bram")
+
+
+def id_of(owner: Person) -> str:
+    return owner.client.vault("novel").place.vault_id.hex()
+
+
+# Handing on -----------------------------------------------------------------------------------------------------------
+
+
+def test_offer__with_a_card__the_new_owner_reads_goes_on_and_is_alone(
+    ines: Person, bram: Person, tmp_path: Path
+) -> None:
+    reader = grant(ines.client.vault("novel"), tmp_path / "tool", "claude")
+    card = bram.data("device", "card")
+    assert card["address"] == bram.address
+    vault_id, before = id_of(ines), ines.client.vault("novel").record()
+
+    dry = ines.data("vault", "offer", card["card"], "--dry-run")
+    assert (dry["dry_run"], dry["keys"], dry["phrase"]) == (True, True, card["phrase"])
+    assert 20_000 < dry["gas"] < 200_000
+    assert ines.client.vault("novel").record().version == before.version
+    assert "needs a yes" in ines.machine.refusal("vault", "offer", card["card"])["cause"]
+    offered = ines.data("vault", "offer", card["card"], "--yes")
+    assert (offered["new_owner"], len(offered["transactions"])) == (bram.address, 2)
+    assert ines.data("vault", "list")[0]["name"] == "novel"  # still hers
+
+    assert bram.data("vault", "accept", vault_id, "--dry-run")["dry_run"] is True
+    taken = bram.data("vault", "accept", vault_id, "--yes")
+    assert (taken["vault"], taken["opens"], len(taken["transactions"])) == ("novel", True, 2)
+    (novel,) = bram.client.vaults()
+    assert novel.record().owner == bram.address
+    assert [(holder.name, holder.role, holder.expires) for holder in novel.roster().holders] == [
+        ("bram", Role.DEVICE, None)
+    ]
+    assert texts(novel) == ["Ines is left-handed."]
+    novel.remember("Bram goes on from here.")
+    novel.sync()
+    for shut in (again(ines.client).vault(), reader.reader):
+        with pytest.raises(AccessEnded):
+            texts(shut)
+    status = ines.machine.quick(passphrase=None).out
+    assert f"owned by {bram.address} now" in status
+    log = bram.machine.quick("log", passphrase=None).out
+    assert f"taken over, from {ines.address}" in log
+
+
+def test_offer__to_an_address_alone__brings_the_record_and_no_key(ines: Person, bram: Person) -> None:
+    vault_id = id_of(ines)
+    shown = ines.machine.quick("vault", "offer", bram.address, "--dry-run").out
+    assert "open nothing of the vault" in shown
+    ines.data("vault", "offer", bram.address, "--yes")
+    taken = bram.data("vault", "accept", vault_id, "--yes")
+    assert (taken["vault"], taken["opens"]) == (None, False)
+    assert bram.client.vaults() == []
+    assert ines.client.vault("novel").record().owner == bram.address
+
+
+def test_offer__that_nobody_takes__its_key_goes_with_it(ines: Person, bram: Person, tmp_path: Path) -> None:
+    ines.data("vault", "offer", bram.data("device", "card")["card"], "--yes", "--for", "7d")
+    vault = ines.client.vault("novel")
+    guest = next(holder for holder in vault.roster().holders if holder.name == "bram")
+    assert guest.expires == vault.session.registry.offer_of(vault.place.vault_id).expires  # type: ignore[union-attr]
+    other = new_vault(ines.client, "diary", tmp_path / "diary")  # what is made meanwhile is none of his
+    assert [holder.name for holder in other.roster().holders] == ["ines"]
+    ines.data("vault", "cancel-offer", "novel", "--yes")
+    assert ines.machine.refusal("vault", "cancel-offer", "novel", "--yes")["name"] == "TransactionRefused"
+    assert bram.machine.refusal("vault", "accept", id_of(ines), "--yes")["cause"].startswith("The vault is not offered")
+    ines.data("device", "remove", "bram", "--yes")
+    assert [holder.name for holder in ines.client.vault("novel").roster().holders] == ["ines"]
+
+
+def test_let_in__who_has_keys_already__is_refused(ines: Person, bram: Person) -> None:
+    vault, card = ines.client.vault("novel"), owning.own_card(ines.client)
+    with pytest.raises(InvalidRequest, match="has keys of this vault already"):
+        owning.let_in(vault, card, vault.record().block.time + timedelta(days=1))
+    until = vault.record().block.time + timedelta(days=2)
+    assert owning.let_in(vault, owning.own_card(bram.client), until)
+    assert owning.let_in(vault, owning.own_card(bram.client), until - timedelta(days=1)) is None
+
+
+# Closing --------------------------------------------------------------------------------------------------------------
+
+
+def test_close__asks_costs_and_ends_it__read_on(ines: Person) -> None:
+    vault = ines.client.vault("novel")
+    vault.remember("waits")
+    assert "wait here for a sync" in ines.machine.refusal("vault", "close", "novel", "--yes")["cause"]
+    vault.sync()
+    dry = ines.data("vault", "close", "novel", "--successor", "11" * 32, "--dry-run")
+    assert (dry["dry_run"], dry["gas"] > 20_000, vault.record().owner) == (True, True, ines.address)
+    assert "needs a yes" in ines.machine.refusal("vault", "close", "novel")["cause"]
+    assert ines.data("vault", "close", "novel", "--yes")["gas"] > 20_000
+    assert int(vault.record().owner, 16) == 0
+    assert texts(vault) == ["Ines is left-handed.", "waits"]
+    assert "closed" in ines.machine.refusal("vault", "close", "novel", "--yes")["cause"]
+    vault.remember("too late")
+    assert "closed" in ines.machine.refusal("sync")["cause"]
+
+
+# Recovery -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def apart() -> Iterator[Chain]:
+    """A chain whose time these tests alone let run."""
+    with running_chain() as started:
+        yield started
+
+
+def test_recovery__from_its_address_to_the_new_owner(apart: Chain, tmp_path: Path) -> None:
+    ines, aunt, heir = (person(apart, tmp_path, name) for name in ("ines", "aunt", "heir"))
+    vault = new_vault(ines.client, "novel", tmp_path / "blobs")
+    vault_id = id_of(ines)
+    assert ines.machine.quick("vault", "recovery", "set").code == 2
+    ines.data("vault", "recovery", "set", aunt.address, "--yes")
+    assert (
+        "not the vault's recovery address"
+        in heir.machine.refusal("vault", "recovery", "start", vault_id, "--to", heir.address, "--yes")["cause"]
+    )
+    aunt.data("vault", "recovery", "start", vault_id, "--to", heir.address, "--yes")
+    assert "has started a recovery" in ines.machine.quick(passphrase=None).out
+    ines.data("vault", "recovery", "veto", "novel", "--yes")
+    assert heir.machine.refusal("vault", "recovery", "finish", vault_id, "--yes")["name"] == "TransactionRefused"
+    started = aunt.data("vault", "recovery", "start", vault_id, "--to", heir.address, "--yes")
+    assert started["ready"] is not None
+    assert "21 days" in heir.machine.refusal("vault", "recovery", "finish", vault_id, "--yes")["next_step"]
+    apart.pass_time(21 * 86_400 + 60)
+    taken = heir.data("vault", "recovery", "finish", vault_id, "--yes")
+    assert (taken["opens"], vault.record().owner) == (False, heir.address)
+
+
+def test_recovery__wallet_lost_and_kit_kept__everything_is_back(apart: Chain, tmp_path: Path) -> None:
+    """The same person, with another wallet and the old kit."""
+    ines, aunt = (person(apart, tmp_path, name) for name in ("ines", "aunt"))
+    kit = tmp_path / "kit.key"
+    new_vault(ines.client, "novel", tmp_path / "blobs").remember("kept")
+    vault_id = id_of(ines)
+    ines.client.vault("novel").sync()
+    ines.machine.data("kit", "make", "--file", str(kit), "--kit-passphrase-fd", "0", stdin="of the kit\n")
+    ines.data("vault", "recovery", "set", aunt.address, "--vault", "novel", "--yes")
+    again_ines = person(apart, tmp_path, "again")
+    aunt.data("vault", "recovery", "start", vault_id, "--to", again_ines.address, "--yes")
+    apart.pass_time(21 * 86_400 + 60)
+    assert again_ines.data("vault", "recovery", "finish", vault_id, "--yes")["opens"] is False
+    new = new_machine(tmp_path / "restored")
+    wallet = str(again_ines.machine.folder / "wallet.json")
+    new.forked = True
+    words = ("restore", "--kit-file", str(kit), "--owner", again_ines.address, "--rpc", apart.rpc_url)
+    found = new.data(*words, "--wallet", wallet, "--no-kit", "--kit-passphrase-fd", "0", stdin="of the kit\n")
+    assert [(vault["name"], vault["memories"]) for vault in found["vaults"]] == [("novel", 1)]
+    assert new.data("list")[0]["content"] == "kept"

@@ -57,7 +57,7 @@ test-client: setup ## the client, part by part
 test-e2e: setup ## the client and the contracts together, from end to end
 	@$(PYTEST) tests/e2e
 
-test-hosts: setup-hosts ## vaults on hosts that are heavy: an IPFS node
+test-hosts: setup-hosts ## vaults on an IPFS node and in a bucket
 	@$(PYTEST) tests/hosts
 
 fuzz: setup ## 2,000 inputs for each decoder (INPUTS=20000: so many), in some minutes

@@ -18,7 +18,10 @@ from .storage import Storage
 from .storage.blobs import Blobs, deliver, has
 from .storage.uris import EVM, EVM_MEANS, is_folder, whole
 
-PUBLIC_HOSTS = "ipfs: for an IPFS node, https://… for what another host of yours shows, or evm: for the chain itself."
+PUBLIC_HOSTS = (
+    "s3://bucket/prefix/ , ipfs: for an IPFS node, https://… for what another host of yours shows, or evm: for the"
+    " chain itself."
+)
 _SLICE = 32  # blobs in memory at once
 _EARLIER = "earlier head, for verify alone"
 

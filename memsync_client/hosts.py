@@ -37,14 +37,18 @@ class Host:
 
 class Hosts:
     """Opens hosts for a home, or for nobody's. ``log`` connects to the blobs on the chain itself; ``say`` is told, once
-    each, of a host that lacks what another has."""
+    each, of a host that lacks what another has. An ``owner``'s credentials go to the host of a vault; a reader's only
+    to one in the list."""
 
     def __init__(
         self,
         home: Home | None,
         log: Callable[[], Log] | None = None,
         say: Callable[[str], None] = lambda _: None,
+        *,
+        owner: bool = True,
     ) -> None:
+        self._owner = owner
         self._home = home
         self._log = log
         self._say = say
@@ -80,11 +84,11 @@ class Hosts:
     def open(self, base_uri: str, vault_id: bytes | None = None) -> Storage:
         """The host of a vault's base URI, as the list has it or as anyone would reach it. Raises StorageUnavailable."""
         mine = next((host for host in self.known(vault_id) if host.uri == base_uri), None)
-        return self.opened(mine) if mine else open_storage(base_uri, log=self._log)
+        return self.opened(mine) if mine else open_storage(base_uri, signed=self._owner, log=self._log)
 
     def on(self, log: Callable[[], Log]) -> Hosts:
         """The same with the blobs of a chain."""
-        return Hosts(self._home, log, self._say)
+        return Hosts(self._home, log, self._say, owner=self._owner)
 
     def blobs(self, base_uri: str, vault_id: bytes | None, *, copies: bool = False, first: str | None = None) -> Blobs:
         """The blobs of a vault. ``copies`` keeps some on this device; ``first`` is a base URI to read from before all

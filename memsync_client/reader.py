@@ -190,7 +190,7 @@ class Reader(HoldsSecret):
     def _blobs(self, record: VaultRecord) -> Blobs:
         folder = self._override or (self._joined.blobs and Path(self._joined.blobs))
         first = folder.resolve().as_uri() + "/" if folder else None
-        return Hosts(self._home, self._log).blobs(first or record.base_uri, record.vault_id)
+        return Hosts(self._home, self._log, owner=False).blobs(first or record.base_uri, record.vault_id)
 
     def _log(self) -> BlobLog:
         from .blob_log import BlobLog

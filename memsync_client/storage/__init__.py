@@ -36,10 +36,16 @@ class Storage(Protocol):
 
 
 def open_storage(
-    base_uri: str, *, endpoint: str | None = None, mine: bool = False, log: Callable[[], Log] | None = None
+    base_uri: str,
+    *,
+    endpoint: str | None = None,
+    mine: bool = False,
+    signed: bool = False,
+    log: Callable[[], Log] | None = None,
 ) -> Storage:
     """The host of a base URI. ``endpoint`` is where its service answers, if that is to be said; ``mine`` says that the
-    person has named it, so that it may lie in a private network; ``log`` connects to the blobs on the vault's chain.
+    person has named it, so that it may lie in a private network; ``signed`` lets the person's credentials go along
+    where a host wants some; ``log`` connects to the blobs on the vault's chain.
 
     Raises StorageUnavailable for a scheme that this version can't reach, and for a URI that is no text.
     """
@@ -62,6 +68,10 @@ def open_storage(
         from .ipfs import IpfsStorage
 
         return IpfsStorage(base_uri, endpoint)
+    if scheme == "s3":
+        from .s3 import S3Storage
+
+        return S3Storage(base_uri, endpoint, signed=mine or signed)
     raise StorageUnavailable(
         f"This version can't reach blobs on {scheme!r}.",
         f"It knows {', '.join(f'{known}:' for known in SCHEMES)}. A reader may join with --blobs FOLDER.",

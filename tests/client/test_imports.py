@@ -50,7 +50,7 @@ LAYERS = (
         "interchange.jsonl",
         "interchange.taking",
     },
-    {"storage.evm", "storage.https", "storage.ipfs", "glance"},
+    {"storage.evm", "storage.https", "storage.ipfs", "storage.s3", "glance"},
     {
         "storage",
         "reading",

@@ -29,7 +29,7 @@ def serving(answer: Answer, certificate: Path | None = None) -> Iterator[str]:
             with suppress(OSError):  # when the client has had enough
                 answer(self, self.rfile.read(int(self.headers.get("Content-Length") or 0)))
 
-        do_GET = do_POST
+        do_GET = do_PUT = do_POST
 
         def log_message(self, *_: object) -> None:
             pass

@@ -1,7 +1,8 @@
 """The one passphrase of a home: in the keyring of the operating system, so that nobody need be asked, and another one.
 
 What is sealed under it stays so: the keyring has the passphrase and none of the keys. A home whose passphrase is kept
-has an empty file that says so; without it no keyring is asked.
+has an empty file that says so; without it no keyring is asked. Where there is no keyring, a home that has nothing but
+readers may have its passphrase in a file instead.
 """
 
 from __future__ import annotations
@@ -44,9 +45,25 @@ def keep(home: Home, passphrase: str) -> str:
     return name_of(backend)
 
 
+def keep_in_file(home: Home, passphrase: str) -> Path:
+    """Puts the passphrase of a home that has nothing but readers into a file beside them, which only this user may
+    read, and returns its path: whoever reads it opens what they may read, and nothing else.
+
+    Raises WrongPassphrase unless it opens them all, and InvalidRequest for a home of an owner's.
+    """
+    passphrase = ask(passphrase)
+    _check(home, passphrase)
+    if any(path.name != "reader.key" for path in _files(home)):
+        raise InvalidRequest("A device's key and a wallet are not left open.", "Use the operating system's keyring.")
+    write_atomic(_file(home), passphrase.encode())
+    return _file(home)
+
+
 def kept(home: Home) -> str | None:
-    """The passphrase from the keyring; None where none is kept. Raises PassphraseNotKept if the keyring has lost it, or
-    does not give it."""
+    """The passphrase from the file beside the readers, or the keyring; None where none is kept. Raises
+    PassphraseNotKept if the keyring has lost it, or does not give it, or if others may read the file."""
+    if _file(home).exists():
+        return _from_file(_file(home))
     if not is_kept(home):
         return None
     backend = _backend()
@@ -62,10 +79,13 @@ def kept(home: Home) -> str | None:
 
 
 def forget(home: Home) -> bool:
-    """Takes the passphrase out of the keyring, and says whether it was there. Raises PassphraseNotKept if the keyring
-    refuses."""
+    """Takes the passphrase out of the keyring, or the file, and says whether it was there. Raises PassphraseNotKept if
+    the keyring refuses."""
     if not is_kept(home):
         return False
+    _file(home).unlink(missing_ok=True)
+    if not _marker(home).exists():
+        return True
     backend = _backend()
     try:
         if backend.get_password(SERVICE, _user(home)) is not None:
@@ -77,8 +97,8 @@ def forget(home: Home) -> bool:
 
 
 def is_kept(home: Home) -> bool:
-    """Whether this home's passphrase is in a keyring."""
-    return _marker(home).exists()
+    """Whether this home's passphrase is in a keyring, or in a file beside its readers."""
+    return _marker(home).exists() or _file(home).exists()
 
 
 def keyring_name() -> str:
@@ -106,6 +126,7 @@ def change(home: Home, old: str, new: str) -> list[Path]:
     with home.lock(wait=0):
         finish_change(home)
         _check(home, old)
+        in_file = _file(home).exists()
         was_kept, paths = forget(home), _files(home)
         unfinished = home.folder / "passphrase.unfinished"
         shutil.rmtree(unfinished, ignore_errors=True)
@@ -123,7 +144,7 @@ def change(home: Home, old: str, new: str) -> list[Path]:
             raise storage_error(error, unfinished) from None
         finish_change(home)
     if was_kept:
-        keep(home, new)
+        (keep_in_file if in_file else keep)(home, new)
     return paths
 
 
@@ -161,6 +182,21 @@ def _check(home: Home, passphrase: str) -> None:
 def _files(home: Home) -> list[Path]:
     own = (home.device_key, home.next_key, home.ready_key, home.kit_key, home.wallet)
     return [path for path in (*own, *sorted(home.folder.glob("readers/*/reader.key"))) if path.exists()]
+
+
+def _from_file(path: Path) -> str:
+    try:
+        if path.stat().st_mode & 0o077:
+            raise PassphraseNotKept(f"Others may read {path}.", f"Allow that to yourself alone: chmod 600 {path}")
+        return path.read_bytes().decode()
+    except OSError as error:
+        raise storage_error(error, path) from None
+    except UnicodeDecodeError:
+        raise PassphraseNotKept(f"{path} holds no passphrase.", "Connect the tool again.") from None
+
+
+def _file(home: Home) -> Path:
+    return home.folder / "passphrase"
 
 
 def _marker(home: Home) -> Path:

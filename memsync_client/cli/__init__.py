@@ -15,6 +15,7 @@ from ..errors import MemSyncError
 from ..files import storage_error
 from . import (
     completing,
+    connect,
     device,
     exchange,
     hosts,
@@ -63,6 +64,8 @@ root.add_command(completing.completion)
 root.add_command(reader.reader)
 root.add_command(mcp.mcp)
 root.add_command(inbox.inbox)
+root.add_command(connect.connect)
+root.add_command(connect.disconnect)
 
 
 def main() -> None:

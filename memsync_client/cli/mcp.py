@@ -16,13 +16,20 @@ from ..proposals import Proposals
 from ..reader import Reader
 from ..tools import Tools
 from .app import App, printing
+from .completing import reader_names, vault_option
 
 _DEFAULT_PORT = 8547
 
 
 @click.group(invoke_without_command=True)
-@click.option("--as-reader", "reader_name", metavar="NAME", help="Serve what this reader may read, with its key alone.")
-@click.option("--vault", "name", metavar="NAME", help="Serve this vault of yours (not needed where there is one).")
+@click.option(
+    "--as-reader",
+    "reader_name",
+    metavar="NAME",
+    shell_complete=reader_names,
+    help="Serve what this reader may read, with its key alone.",
+)
+@vault_option
 @click.option(
     "--tool",
     default="mcp",

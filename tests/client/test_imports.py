@@ -51,6 +51,7 @@ LAYERS = (
         "interchange.taking",
     },
     {"storage.evm", "storage.https", "storage.ipfs", "storage.s3", "glance"},
+    {"programs"},
     {
         "storage",
         "reading",
@@ -75,6 +76,7 @@ LAYERS = (
     {"vault"},
     {"client", "proposals"},
     {"devices", "standing", "owning"},
+    {"connecting"},
     {"recovery"},
     {"__init__"},
     {"mcp_server", "mcp_server.answers"},
@@ -87,6 +89,7 @@ LAYERS = (
     {"cli.status", "cli.qr", "cli.completing"},
     {"cli.owner", "cli.passphrase", "cli.reader", "cli.kit", "cli.log"},
     {"cli.hosts", "cli.keeping", "cli.device", "cli.setup", "cli.exchange", "cli.mcp", "cli.inbox", "cli.ownership"},
+    {"cli.connect"},
     {"cli"},
 )
 RANK = {module: rank for rank, layer in enumerate(LAYERS) for module in layer}

@@ -344,3 +344,50 @@ def test_change__killed_at_any_renaming__all_opens_with_one_of_the_two(
             break
     assert outcomes == ["old"] * 6 + ["new"] * (len(outcomes) - 6)
     assert len(outcomes) == 6 + 5 + 2
+
+
+# In a file beside readers ---------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def lent(tmp_path: Path) -> Home:
+    """A home that has a reader and nothing else."""
+    home = Home(tmp_path / "lent")
+    (home.folder / "readers" / "claude").mkdir(parents=True)
+    keyfile.create(home.folder / "readers" / "claude" / "reader.key", PASSPHRASE)
+    return home
+
+
+def test_keep_in_file__home_of_a_reader__only_its_user_reads_it_and_it_can_be_taken_out(lent: Home) -> None:
+    path = passphrases.keep_in_file(lent, PASSPHRASE)
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert (passphrases.is_kept(lent), passphrases.kept(lent)) == (True, PASSPHRASE)
+    assert passphrases.forget(lent)
+    assert (path.exists(), passphrases.is_kept(lent), passphrases.kept(lent)) == (False, False, None)
+
+
+def test_keep_in_file__home_with_a_devices_key_or_another_passphrase__is_refused(home: Home, lent: Home) -> None:
+    with pytest.raises(InvalidRequest, match="are not left open"):
+        passphrases.keep_in_file(home, PASSPHRASE)
+    with pytest.raises(WrongPassphrase):
+        passphrases.keep_in_file(lent, NEW)
+    assert not [path for folder in (home, lent) for path in folder.folder.rglob("passphrase*")]
+
+
+def test_kept__file_that_others_may_read__is_refused(lent: Home) -> None:
+    path = passphrases.keep_in_file(lent, PASSPHRASE)
+    path.chmod(0o640)
+    with pytest.raises(PassphraseNotKept, match="Others may read") as refused:
+        passphrases.kept(lent)
+    assert "chmod 600" in refused.value.next_step
+    path.chmod(0o600)
+    path.write_bytes(b"\xff")
+    with pytest.raises(PassphraseNotKept, match="holds no passphrase"):
+        passphrases.kept(lent)
+
+
+def test_change__passphrase_in_a_file__the_file_has_the_new_one(lent: Home) -> None:
+    passphrases.keep_in_file(lent, PASSPHRASE)
+    passphrases.change(lent, PASSPHRASE, NEW)
+    assert passphrases.kept(lent) == NEW
+    assert keyfile.unlock(lent.folder / "readers" / "claude" / "reader.key", NEW)

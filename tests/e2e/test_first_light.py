@@ -27,6 +27,7 @@ ELSEWHERE = {
     *("vault recovery set", "vault recovery start", "vault recovery veto", "vault recovery finish"),
     *("kit make", "kit check", "kit sheet", "device new", "device add", "device join", "device list", "device remove"),
     *("forget", "rotate", "device rekey"),
+    *("connect", "disconnect"),
     *("inbox list", "inbox approve", "inbox reject", "inbox trust"),
     *("mcp token new", "mcp token list", "mcp token remove"),
     *("host add", "host list", "host remove", "repair", "vault move"),

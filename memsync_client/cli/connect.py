@@ -1,0 +1,142 @@
+"""``memsync connect``: all that lending a vault to a program on this computer needs, and its undoing."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from datetime import timedelta
+from typing import Any
+
+import click
+
+from .. import connecting
+from ..access import DEFAULT_GRANT
+from ..programs import Edit, names
+from .app import App, counted, day, gas_cost, printing, receipt_data
+from .completing import durations, vault_option
+from .owner import HONEST, Duration
+
+_program = click.argument("program", type=click.Choice(names()))
+_dry = click.option("--dry-run", is_flag=True, help="Say what would be done; write nothing.")
+_yes = click.option("--yes", is_flag=True, help="Answer yes to the question.")
+
+
+@click.command()
+@_program
+@vault_option
+@click.option(
+    "--for",
+    "lasting",
+    type=Duration(),
+    shell_complete=durations,
+    default=f"{DEFAULT_GRANT.days}d",
+    show_default=True,
+    help="How long: 90d, 12w, 36h.",
+)
+@click.option("--name", "reader", metavar="NAME", help="What the reader is called (default: as the program is).")
+@click.option("--private", is_flag=True, help="An envelope in the keyring and nothing else: no address on chain.")
+@click.option("--from-now", is_flag=True, help="Only what is sealed from now on; nothing of before.")
+@click.option("--passphrase-file", "in_file", is_flag=True, help="Keep its passphrase in a file, even with a keyring.")
+@_dry
+@_yes
+@printing
+def connect(
+    app: App,
+    program: str,
+    name: str | None,
+    lasting: timedelta,
+    reader: str | None,
+    private: bool,
+    from_now: bool,
+    in_file: bool,
+    dry_run: bool,
+    yes: bool,
+) -> None:
+    """Let a program on this computer read a vault: makes a reader for it, grants, and writes its configuration, so that
+    it starts `memsync mcp` by itself. `memsync disconnect` undoes it.
+
+    \b
+    memsync connect claude --vault novel --for 90d
+    memsync connect cursor --dry-run
+    """
+    client = app.client()
+    vault = client.vault(name)
+    plan = connecting.plan(
+        client, program, vault, lasting, name=reader, private=private, from_now=from_now, in_file=in_file
+    )
+    scope = f'what is sealed from now on of "{vault.label}"' if from_now else f'ALL of "{vault.label}"'
+    data: dict[str, Any] = {
+        "program": program,
+        "reader": plan.reader,
+        "home": str(plan.home.folder),
+        "passphrase_in": plan.kept_in,
+        "files": [str(edit.path) for edit in plan.edits],
+        "diff": _diff(plan.edits),
+        "dry_run": dry_run,
+    }
+    app.line(f"{program} will read {scope} for {lasting / timedelta(days=1):g} days, and keeps what it reads.")
+    app.line(HONEST)
+    app.line(f"Its key will stand in {plan.home.folder}, sealed under a passphrase of its own,")
+    app.line(
+        f"which stands in {plan.kept_in}: who can read your files reads that vault with it, until you revoke."
+        if plan.in_file
+        else f"which the keyring {plan.kept_in} keeps: every program that you run can ask it."
+    )
+    for line in data["diff"]:
+        app.line(line)
+    if dry_run:
+        app.result(data, "Nothing written.")
+        return
+    app.confirm("Grant this, and write the configuration?", yes)
+    done = connecting.connect(client, plan)
+    sent = receipt_data(done.receipt) if done.receipt else {}
+    cost = f" {gas_cost(app, done.receipt.gas_used)}." if done.receipt else ""
+    app.result(
+        data | {"expires": done.expires, **sent},
+        f"{program} reads {scope} until {day(done.expires)}.{cost}",
+        f"Start {program} anew, so that it sees its configuration. Undo all of it: memsync disconnect {program}",
+    )
+
+
+@click.command()
+@_program
+@vault_option
+@_dry
+@_yes
+@printing
+def disconnect(app: App, program: str, name: str | None, dry_run: bool, yes: bool) -> None:
+    """Undo `memsync connect`: takes the server out of the program's configuration, revokes its reader, and destroys the
+    reader's key.
+
+    \b
+    memsync disconnect claude --vault novel
+    """
+    client = app.client()
+    vault = client.vault(name)
+    link = connecting.link_of(client, program, vault)
+    edits = connecting.edits_without(link)
+    data: dict[str, Any] = {"program": program, "reader": link.reader, "diff": _diff(edits), "dry_run": dry_run}
+    for line in data["diff"]:
+        app.line(line)
+    if dry_run:
+        app.result(data, f"Would revoke {link.reader or 'nobody'}. Nothing written.")
+        return
+    app.confirm(f'Write this, and revoke {link.reader or "nobody"} from "{vault.label}"?', yes)
+    receipts = connecting.disconnect(vault, link, edits)
+    gas = sum(receipt.gas_used for receipt in receipts)
+    app.result(
+        data | {"transactions": [receipt_data(receipt) for receipt in receipts]},
+        f"{program} opens nothing sealed from now on. What was sealed before, it may have kept."
+        + (f" {gas_cost(app, gas)} in {counted(len(receipts), 'transaction', 'transactions')}." if receipts else ""),
+    )
+
+
+def _diff(edits: Iterable[Edit]) -> list[str]:
+    """What changes, line by line, with one line around: a configuration may have secrets of other servers in it."""
+    lines: list[str] = []
+    for edit in edits:
+        before = (edit.before or b"").decode("utf-8-sig").splitlines()
+        lines += difflib.unified_diff(
+            before, edit.after.decode().splitlines(), str(edit.path), str(edit.path), "", "", 1, ""
+        )
+    return lines

@@ -1,0 +1,237 @@
+"""`memsync connect` and `disconnect`: a program on this computer reads a vault by what stands in its configuration."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import keyring
+import pytest
+from keyring.backend import KeyringBackend
+from keyring.backends import fail
+from mcp import StdioServerParameters
+
+from memsync_client import connecting, passphrases
+from memsync_client.connecting import links
+from memsync_client.programs import Edit
+from memsync_client.reader import Reader
+from tests.e2e.machines import MEMSYNC, Machine, again, grant, new_machine, new_owner
+from tests.e2e.tools import connected, refused, run, texts_found
+from tests.nodes import Chain
+
+OTHER = {"command": "npx", "env": {"KEY": "sesame-of-another"}}
+BEFORE = json.dumps({"mcpServers": {"other": OTHER}}, indent=2) + "\n"
+
+
+@pytest.fixture(scope="module")
+def machine(chain: Chain, tmp_path_factory: pytest.TempPathFactory) -> Machine:
+    """A person's computer, with a vault, Cursor and Codex."""
+    made = new_machine(tmp_path_factory.mktemp("computer") / "ines")
+    made.forked = True
+    made.data("init", "--rpc", chain.rpc_url, "--no-kit")
+    made.data("vault", "new", "novel")
+    made.data("remember", "Ines is left-handed.")
+    made.data("sync")
+    (made.home / ".cursor").mkdir()
+    (made.home / ".cursor" / "mcp.json").write_text(BEFORE)
+    (made.home / ".codex").mkdir()
+    return made
+
+
+class InMemory(KeyringBackend):
+    """What a keyring of an operating system does. It is used where it is named, and found by nobody."""
+
+    priority = 5
+    viable = False
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.kept: dict[tuple[str, str], str] = {}
+
+    def get_password(self, service: str, username: str) -> str | None:
+        return self.kept.get((service, username))
+
+    def set_password(self, service: str, username: str, password: str) -> None:
+        self.kept[service, username] = password
+
+    def delete_password(self, service: str, username: str) -> None:
+        del self.kept[service, username]
+
+
+@contextmanager
+def using(chosen: KeyringBackend) -> Iterator[None]:
+    before = keyring.get_keyring()
+    keyring.set_keyring(chosen)
+    try:
+        yield
+    finally:
+        keyring.set_keyring(before)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def no_keyring() -> Iterator[None]:
+    """As on a computer without one, whatever the one has that this runs on."""
+    with using(fail.Keyring()):  # type: ignore[no-untyped-call]
+        yield
+
+
+def as_started(machine: Machine, entry: dict[str, Any]) -> StdioServerParameters:
+    """As the program starts it: by what stands in its configuration, and with little of the environment."""
+    return StdioServerParameters(
+        command=entry["command"], args=entry["args"], env={"HOME": str(machine.home), **entry.get("env", {})}
+    )
+
+
+def test_connect__dry_run_and_without_a_yes__changes_nothing(machine: Machine) -> None:
+    for words in (["--dry-run"], []):
+        done = machine.quick("connect", "cursor", "--for", "2w", *words)
+        assert done.code == (0 if words else 17), done.err
+        assert 'cursor will read ALL of "novel" for 14 days, and keeps what it reads.' in done.out
+        assert "can't be made to forget" in done.out
+        assert "who can read your files reads that vault with it, until you revoke" in done.out
+        assert '+      "command"' in done.out
+        assert "sesame-of-another" not in done.out
+    assert "This needs a yes" in done.err
+    assert (machine.home / ".cursor" / "mcp.json").read_text() == BEFORE
+    assert machine.data("grants") == []
+    assert not (machine.folder / "tools").exists()
+
+
+def test_connect__then_disconnect__the_program_reads_and_then_does_not(machine: Machine) -> None:
+    path = machine.home / ".cursor" / "mcp.json"
+    done = machine.data("connect", "cursor", "--for", "2w", "--yes")
+    (line,) = machine.data("grants")
+    assert (line["reader"], line["living"], line["expires"]) == ("cursor", True, done["expires"])
+    servers = json.loads(path.read_text())["mcpServers"]
+    assert servers["other"] == OTHER
+    entry = servers["memsync"]
+    assert (entry["command"], entry["args"][-1]) == (str(MEMSYNC), "cursor")
+
+    secret = Path(done["passphrase_in"])
+    assert secret.is_relative_to(done["home"])
+    assert secret.stat().st_mode & 0o777 == 0o600
+    assert secret.read_text() not in path.read_text() + json.dumps(done)
+
+    same = machine.data("connect", "cursor", "--for", "2w", "--yes")
+    assert "gas" not in same  # it is granted for long enough
+    assert (same["expires"], same["diff"]) == (done["expires"], [])
+    longer = machine.data("connect", "cursor", "--for", "4w", "--yes")
+    assert longer["expires"] > done["expires"]
+    assert len(machine.data("grants")) == 1
+
+    async def talk() -> None:
+        async with connected(as_started(machine, entry)) as client:
+            assert await texts_found(client, "handed") == ["Ines is left-handed."]
+            gone = machine.data("disconnect", "cursor", "--yes")
+            assert len(gone["transactions"]) == 2
+            assert "revoked" in await refused(client, "memory_search", query="handed")
+
+    run(talk)
+    assert path.read_text() == BEFORE
+    assert machine.data("grants") == []
+    assert not Path(done["home"]).exists()
+    assert machine.refusal("disconnect", "cursor", "--yes")["cause"] == "cursor is not connected to 'novel' here."
+
+
+def test_connect__toml__is_what_codex_reads(machine: Machine) -> None:
+    path = machine.home / ".codex" / "config.toml"
+    path.write_text('model = "x" # why\n')
+    machine.data("connect", "codex", "--private", "--from-now", "--yes")
+    entry = tomllib.loads(path.read_text())["mcp_servers"]["memsync"]
+    assert entry["args"][-3:] == ["mcp", "--as-reader", "codex"]
+    (line,) = machine.data("grants")
+    assert (line["reader"], line["private"]) == ("codex", True)
+    machine.data("disconnect", "codex", "--yes")
+    assert path.read_text().startswith('model = "x" # why\n')
+    assert "memsync" not in path.read_text()
+
+
+def test_connect__program_that_is_not_here_or_file_that_is_no_json__grants_nothing(machine: Machine) -> None:
+    assert "does not seem to be on this computer" in machine.refusal("connect", "vscode", "--yes")["cause"]
+    path = machine.home / ".cursor" / "mcp.json"
+    path.write_text('{"mcpServers": {}, // mine\n}')
+    assert "is left alone" in machine.refusal("connect", "cursor", "--yes")["cause"]
+    path.write_text(BEFORE)
+    assert machine.data("grants") == []
+
+
+@pytest.mark.parametrize("step", ["new_reader", "keep_in_file", "grant", "join", "write"])
+def test_connect__killed_before_a_step__is_finished_by_the_next_and_undone_whole(
+    chain: Chain, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    owner = new_owner(tmp_path / "owner", chain.rpc_url)
+    vault = owner.new_vault("novel").vault
+    (tmp_path / ".cursor").mkdir()
+    monkeypatch.setenv("HOME", str(tmp_path))
+
+    class Killed(BaseException):
+        pass
+
+    def killed(*_: object, **__: object) -> None:
+        raise Killed
+
+    where: dict[str, object] = {
+        "new_reader": connecting,
+        "keep_in_file": passphrases,
+        "grant": type(vault),
+        "join": Reader,
+        "write": Edit,
+    }
+    with monkeypatch.context() as patch:
+        patch.setattr(where[step], step, killed)
+        with pytest.raises(Killed):
+            connecting.connect(owner, connecting.plan(owner, "cursor", vault))
+    done = connecting.connect(owner, connecting.plan(owner, "cursor", vault))
+    assert done.expires is not None
+    assert [(line.name, line.living) for line in vault.grants()] == [("cursor", True)]
+    (link,) = links(owner)
+    with monkeypatch.context() as patch:
+        patch.setattr(connecting, "_remove", killed)
+        with pytest.raises(Killed):
+            connecting.disconnect(vault, link, connecting.edits_without(link))
+    (link,) = links(again(owner))
+    assert connecting.disconnect(vault, link, connecting.edits_without(link)) == []
+    assert (vault.grants(), links(owner)) == ([], [])
+    assert json.loads((tmp_path / ".cursor" / "mcp.json").read_text()) == {"mcpServers": {}}
+
+
+def test_disconnect__another_reader_has_its_name_by_now__is_left_alone(
+    chain: Chain, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    owner = new_owner(tmp_path / "owner", chain.rpc_url)
+    vault = owner.new_vault("novel").vault
+    (tmp_path / ".cursor").mkdir()
+    monkeypatch.setenv("HOME", str(tmp_path))
+    connecting.connect(owner, connecting.plan(owner, "cursor", vault))
+    vault.revoke("cursor")
+    other = grant(vault, tmp_path / "elsewhere", "cursor").reader
+    (link,) = links(owner)
+    assert connecting.disconnect(vault, link, connecting.edits_without(link)) == []
+    assert other.standing()
+
+
+def test_connect__there_is_a_keyring__it_keeps_the_passphrase_and_no_file_does(
+    chain: Chain, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    owner = new_owner(tmp_path / "owner", chain.rpc_url)
+    vault = owner.new_vault("novel").vault
+    (tmp_path / ".cursor").mkdir()
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("DBUS_SESSION_BUS_ADDRESS", "unix:path=/run/user/1000/bus")
+    backend = InMemory()
+    with using(backend):
+        plan = connecting.plan(owner, "cursor", vault)
+        assert (plan.in_file, plan.kept_in) == (False, passphrases.keyring_name())
+        connecting.connect(owner, plan)
+        ((_, folder), passphrase) = next(iter(backend.kept.items()))
+        assert folder == str(plan.home.folder)
+        assert not [path for path in tmp_path.rglob("*") if path.is_file() and passphrase.encode() in path.read_bytes()]
+        entry = json.loads((tmp_path / ".cursor" / "mcp.json").read_text())["mcpServers"]["memsync"]
+        assert entry["env"]["DBUS_SESSION_BUS_ADDRESS"] == "unix:path=/run/user/1000/bus"  # a program passes on little
+        (link,) = links(owner)
+        connecting.disconnect(vault, link, connecting.edits_without(link))
+        assert backend.kept == {}

@@ -8,19 +8,21 @@ is decided by finding its hash in the chain of heads, or behind a clean cut its 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from .errors import NonceTaken, TransactionRefused
+from .errors import AccessEnded, BlobMissing, NonceTaken, Tampered, TransactionRefused
 from .forgotten import seal_forgotten
-from .heads import Head, PackRef, seal_head
+from .heads import BASE_EVERY, Head, PackRef, seal_head
 from .home import SealedFile, write_seen
 from .keyring import EpochKeys, OwnerKeys, Roster, seal_keyring
+from .merging import merged, replaced_before
 from .outbox import Outbox
+from .pack_notes import PackNotes
 from .packs import Entry, PackNote, seal_pack, split
-from .reading import Notes, Seen, View, ancestor, read_forgotten, read_items
+from .reading import Seen, View, ancestor, read_forgotten, read_items
 from .records import Receipt
 from .sealing import MAX_BLOB, HoldsSecret, Place, sha256
 from .session import Session
@@ -51,11 +53,11 @@ class NewKeyring:
 @dataclass(frozen=True)
 class Rewrite:
     """A base that a commit is to bring in place of all before it: packs that hold the same log, the ids of all that is
-    forgotten, and the blobs to delete once it is final. ``stored`` are the bytes of its packs that are new, and on the
-    host already."""
+    forgotten (None: the same as before), and the blobs to delete once it is final. ``stored`` are the bytes of its
+    packs that are new, and on the host already."""
 
     packs: tuple[PackRef, ...]
-    forgotten: frozenset[bytes]
+    forgotten: frozenset[bytes] | None
     doomed: frozenset[bytes]
     stored: int
 
@@ -105,7 +107,7 @@ class Committer:
         blobs: Blobs,
         outbox: Outbox,
         sealed: Callable[[str], SealedFile],
-        notes: Notes,
+        notes: PackNotes,
     ) -> None:
         self._session = session
         self._place = place
@@ -133,14 +135,17 @@ class Committer:
         keys = ring.keys if ring else view.keyring.owner_keys
         packs = batch.packs(self._place, keys, self._blobs.limit)
         log = view.head.log
-        for (ref, _), part in zip(packs, split(batch.entries, self._blobs.limit), strict=True):
-            note = PackNote.of(part, log.size, self._place)
+        for ref, _ in packs:
+            done = log.size - view.head.log.size
+            note = PackNote.of(batch.entries[done : done + ref.count], log.size, self._place)
             log = log.followed_by(note.stretch)
             self._notes.put(ref, note)
         version = view.record.version + 1
         refs = tuple(ref for ref, _ in packs)
+        if rewrite is None and view.head.age + 1 >= BASE_EVERY:
+            rewrite = self._merged(view, keys.epoch, {ref.hash for ref in refs})
         if rewrite:
-            head = Head(version, view.head_ref, None, 0, rewrite.packs + refs, len(refs), log)
+            head = Head(version, view.head_ref, None, 0, rewrite.packs + refs, len(refs), log, view.head.forgotten)
         else:
             head = view.head.next(view.head_ref, view.base, version, refs, log)
         lists = self._forgotten(view, keys, rewrite)
@@ -181,9 +186,17 @@ class Committer:
         receipt = self.transact(call, prepared, announce)
         self._outbox.remove(batch.outbox)
         seen = Seen(version + len(then), version, head_hash, receipt.block.number, keys, log)
-        left = self._sweep(head_hash, again=rewrite is not None)
+        living = {*journal["own"], *journal["blobs"], *head.forgotten}
+        if not ring:
+            living.add(view.record.keyring_hash)
+        if head.base:
+            living |= {head.base.hash, *view.named, *(pack.hash for pack in head.packs)}
+        left = self._sweep(head_hash, living, again=rewrite is not None)
         self._journal.remove()
         write_seen(self._seen, seen)
+        if rewrite:
+            self._blobs.keep_only(living)
+            self._notes.keep_only(living)
         self._blobs.discard(batch.stale(keys))  # sealed for those who may no longer read, and named by no head
         stored = sum(map(len, blobs)) + (rewrite.stored if rewrite else 0)
         return Landed(seen.version, receipt, stored, left)
@@ -200,24 +213,48 @@ class Committer:
 
     def _forgotten(self, view: View, keys: OwnerKeys, rewrite: Rewrite | None) -> list[bytes] | None:
         """The blobs that name the forgotten memories, None where those of the head before serve on."""
-        if rewrite:
+        if rewrite and rewrite.forgotten is not None:
             return seal_forgotten(self._place, keys, rewrite.forgotten)
         if keys.epoch == view.record.head_epoch:
             return None
         return seal_forgotten(self._place, keys, read_forgotten(view, self._blobs.fetch))
+
+    def _merged(self, view: View, epoch: int, new: set[bytes]) -> Rewrite | None:
+        """The base of ``epoch`` that is due, with small packs merged; None where it is to name all packs as they are:
+        this key does not open all of them, or they are not what the log commits to, or one is gone.
+
+        Before anything is stored it is noted as an orphan, should another writer be first. What the base before this
+        one has replaced is deleted with it.
+        """
+        if view.record.base_uri.startswith("evm:"):  # each byte stored there is paid for, and stays
+            return None
+        try:
+            packs = list(merged(view, epoch, self._blobs.fetch, self._notes, self._blobs.limit))
+        except (AccessEnded, BlobMissing, Tampered):
+            return None
+        made = {ref.hash: blob for ref, blob in packs if blob}
+        refs = tuple(ref for ref, _ in packs)
+        if made:
+            before = self._doomed.read(_DOOMED) or {"head": b"", "blobs": [], "left": [], "orphans": []}
+            self._doomed.write(before | {"orphans": [*before["orphans"], *made]})
+            self._blobs.store(list(made.values()))
+            self._session.say(f"{len(view.packs):,} packs are now {len(refs):,}")
+        doomed = replaced_before(view, self._blobs.fetch) - {ref.hash for ref in refs} - new
+        return Rewrite(refs, None, doomed, sum(map(len, made.values())))
 
     def _doom(self, head: bytes, blobs: frozenset[bytes]) -> None:
         """Notes what is to be deleted once ``head`` is final: behind a cut nobody could find it again."""
         before = self._doomed.read(_DOOMED) or {"left": [], "orphans": []}
         self._doomed.write(before | {"head": head, "blobs": sorted(blobs)})
 
-    def _sweep(self, head: bytes, *, again: bool) -> tuple[bytes, ...]:
-        """Deletes what was to go with ``head``, which is final, and orphans of before; with ``again`` what the host did
-        not delete before, too. Returns what it still has."""
+    def _sweep(self, head: bytes, living: Collection[bytes], *, again: bool) -> tuple[bytes, ...]:
+        """Deletes what was to go with ``head``, which is final, and orphans of before, but nothing of ``living``; with
+        ``again`` what the host did not delete before, too. Returns what it still has."""
         doomed = self._doomed.read(_DOOMED)
         if doomed is None:
             return ()
         due = doomed["orphans"] + (doomed["blobs"] if doomed["head"] == head else [])
+        due = [blob_hash for blob_hash in due if blob_hash not in living]
         left = self._blobs.delete(due + doomed["left"]) if again else self._blobs.delete(due) + doomed["left"]
         if left:
             self._doomed.write({"head": b"", "blobs": [], "left": left, "orphans": []})
@@ -257,7 +294,8 @@ class Committer:
             self._outbox.remove(value["outbox"])
             if doomed:
                 self._session.wait(self._transaction(value["tx"], head))  # nothing is deleted before it is final
-                self._sweep(head, again=True)
+                record = view.record
+                self._sweep(head, {record.content_hash, record.keyring_hash, *view.named}, again=True)
             self._session.say("an earlier commit had landed")
         else:
             before = doomed or {"left": [], "orphans": []}

@@ -15,6 +15,7 @@ from .heads import PackRef
 from .holding import HeldVault
 from .keyring import Holder, Role, Roster, open_keyring
 from .keys import PublicKey
+from .merging import replaced_before
 from .reading import Progress, View, read_forgotten
 from .records import Receipt
 from .rekeying import with_key
@@ -116,7 +117,7 @@ class KeptVault(HeldVault):
         for some in _batched(thinned(view, ids, blobs.fetch, progress, self._notes)):
             packs += [ref for ref, _ in some]
             stored += self._store(blobs, some, orphans)
-        doomed = {ref.hash for ref in view.packs} | set(view.head.forgotten)
+        doomed = {ref.hash for ref in view.packs} | set(view.head.forgotten) | replaced_before(view, blobs.fetch)
         if packs == list(view.packs) and ids <= known:
             blobs.discard(orphans - doomed)
             return None

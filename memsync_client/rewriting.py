@@ -29,12 +29,12 @@ def thinned(
 ) -> Iterator[tuple[PackRef, bytes | None]]:
     """All packs of a view in order. One that holds a memory of ``forgotten`` (ids) is sealed anew without it, under the
     keys of its own epoch, so that nobody can open more than before; the others come as they are, without a blob."""
-    for pack, note in _packs(view, fetch, progress, notes):
+    for pack, note in noted_packs(view, fetch, progress, notes):
         keys = view.keyring.keys_of(pack.ref.epoch)
         if keys and note.has_any(forgotten):
             items = without(pack.items, forgotten, view.place)
             note = PackNote.of(items, note.stretch.start, view.place)
-            yield _sealed(view.place, keys, [(encode_body(items), note)], notes)
+            yield sealed_together(view.place, keys, [(encode_body(items), note)], notes)
         else:
             yield pack.ref, None
 
@@ -52,13 +52,13 @@ def resealed(
     ``limit`` bytes at most, holds as many of the old ones as fit into it."""
     parts = ((part, part[1].size) for part in _bodies(view, forgotten, fetch, progress, notes, limit))
     for batch in gathered(parts, limit):
-        yield _sealed(view.place, keys, batch, notes)
+        yield sealed_together(view.place, keys, batch, notes)
 
 
 def _bodies(
     view: View, forgotten: Collection[bytes], fetch: Fetch, progress: Progress | None, notes: Notes, limit: int
 ) -> Iterator[tuple[bytes, PackNote]]:
-    for pack, note in _packs(view, fetch, progress, notes):
+    for pack, note in noted_packs(view, fetch, progress, notes):
         if note.has_any(forgotten) or note.size > room_in(limit):
             start = note.stretch.start
             for items in split(without(pack.items, forgotten, view.place), limit):
@@ -68,10 +68,10 @@ def _bodies(
             yield pack.body(), note
 
 
-def _sealed(
+def sealed_together(
     place: Place, keys: EpochKeys, bodies: Sequence[tuple[bytes, PackNote]], notes: Notes
 ) -> tuple[PackRef, bytes]:
-    """A pack that holds what those of ``bodies`` do, and its blob."""
+    """A pack under ``keys`` that holds what the adjacent packs of ``bodies`` (each with its note) do, and its blob."""
     note = reduce(PackNote.followed_by, (note for _, note in bodies))
     body = join_bodies([(body, note.stretch.size) for body, note in bodies])
     blob = seal_body(place, keys.epoch, keys.secret, body)
@@ -82,10 +82,12 @@ def _sealed(
 
 def epochs_holding(view: View, ids: Collection[bytes], fetch: Fetch, notes: Notes = NO_NOTES) -> set[int]:
     """The epochs of the packs that hold a memory of ``ids``."""
-    return {pack.ref.epoch for pack, note in _packs(view, fetch, None, notes) if note.has_any(ids)}
+    return {pack.ref.epoch for pack, note in noted_packs(view, fetch, None, notes) if note.has_any(ids)}
 
 
-def _packs(view: View, fetch: Fetch, progress: Progress | None, notes: Notes) -> Iterator[tuple[Pack, PackNote]]:
+def noted_packs(view: View, fetch: Fetch, progress: Progress | None, notes: Notes) -> Iterator[tuple[Pack, PackNote]]:
+    """The packs of a view with their notes, in order. Raises AccessEnded where this holder can't open all, and at the
+    end Tampered where they are not those of the log."""
     log = Frontier()
     for done, ref in enumerate(view.packs):
         pack = pack_of(view, ref, fetch)

@@ -67,7 +67,9 @@ LAYERS = (
     {"blob_log", "practice", "verifying"},
     {"rekeying", "passphrases"},
     {"session"},
-    {"committing", "reader", "rewriting"},
+    {"reader", "rewriting"},
+    {"merging"},
+    {"committing"},
     {"opened"},
     {"access"},
     {"holding"},
@@ -99,8 +101,7 @@ LATE = {("cli.app", "cli.status")}  # `memsync` alone shows the status: imported
 PURE = {
     *("errors", "canonical", "memories", "memory_log", "sealing", "records", "keys", "cards", "kit", "packs", "heads"),
     *("keyring", "forgotten", "reading", "rewriting", "roster", "import_ids", "refusals", "search", "state_proof"),
-    *("sameness", "words"),
-    "interchange",
+    *("sameness", "words", "merging", "interchange"),
     *(f"interchange.{name}" for name in ("formats", "jsonl", "markdown", "mem0", "omi", "pam", "parsing", "paste")),
     *(f"interchange.{name}" for name in ("chatgpt", "claude", "server_memory", "taking")),
 }

@@ -58,7 +58,7 @@ def tell(vault: Vault, *words: str) -> None:
 def interrupt(monkeypatch: pytest.MonkeyPatch, target: type, name: str, act: Callable[[], object]) -> None:
     """``act`` ends where it would call that method."""
 
-    def killed(*_: Any) -> None:
+    def killed(*_: Any, **__: Any) -> None:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:

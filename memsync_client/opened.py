@@ -19,7 +19,7 @@ from .outbox import Outbox
 from .pack_notes import PackNotes
 from .reading import Fetch, View, by_newest, open_view
 from .records import PublicGrant, VaultRecord
-from .session import Session
+from .session import PRACTICE_CHAIN, Session
 from .storage.blobs import Blobs
 
 if TYPE_CHECKING:
@@ -185,11 +185,16 @@ class OpenedVault:
             self._notes.keep_only(living)
 
     def _is_final(self, record: VaultRecord) -> bool:
-        depth = self._session.config.confirmations
+        depth, registry = self._session.config.confirmations, self._session.registry
+        if registry.chain_id == PRACTICE_CHAIN:
+            from . import practice  # it needs web3, which what only waits in the outbox does without
+
+            if not practice.is_saved(registry.node, record.block.number):
+                return False
         if not depth:
             return True
         with suppress(UnknownVault):
-            before = self._session.registry.record(self.place.vault_id, max(record.block.number - depth, 0))
+            before = registry.record(self.place.vault_id, max(record.block.number - depth, 0))
             return before.version == record.version
         return False
 

@@ -1,8 +1,10 @@
 """The practice chain: anvil on this computer alone, saved so that it outlives a crash. POSIX only.
 
-In its folder stand ``chain.json.gz`` (anvil's own dump: state, blocks, transactions, receipts, logs) and ``saved.json``
-(the newest block that the dump surely has). What does not survive a restart is the state as of older blocks, so
-``Registry.record`` answers for the newest block only; while the node runs, it answers for the last 64.
+In its folder stands ``chain.json.gz``: anvil's own dump of state, blocks, transactions, receipts, logs. The newest
+block that the dump surely has is told by the node itself, to all who use it: as an address among its accounts.
+
+What does not survive a restart is the state as of older blocks, so ``Registry.record`` answers for the newest block
+only; while the node runs, it answers for the last 64.
 """
 
 from __future__ import annotations
@@ -10,7 +12,6 @@ from __future__ import annotations
 import ctypes
 import fcntl
 import gzip
-import json
 import os
 import shutil
 import signal
@@ -37,7 +38,8 @@ from .transactions import MAX_GAS, checked_address
 CHAIN_ID = 31337
 CREATE2_DEPLOYER = "0x4e59b44847b379578588920cA78FbF26c0B4956C"  # there on nearly every chain, and in anvil
 
-_STATE, _MARK, _LOCK = "chain.json.gz", "saved.json", "lock"
+_STATE, _LOCK = "chain.json.gz", "lock"
+_SAVED = "0x" + b"memsync: saved".hex()  # and the number in 6 bytes: the address that says what is saved
 _START_SECONDS, _STOP_SECONDS, _SAVE_SECONDS = 30, 5, 60
 _MAX_DUMP = 2**30  # bytes
 _DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG of Linux's prctl(2)
@@ -72,6 +74,7 @@ def run(folder: Path, *, port: int = 8545, on_ready: Callable[[Info], None], pol
     ):
         url = f"http://127.0.0.1:{port}"
         node = Node(url, timeout=_SAVE_SECONDS, max_answer=_MAX_DUMP)
+        _tell_saved(node, _newest(node))
         deploy_contracts(node)
         saved = _save(node, folder)
         registry = Registry.connect(url, chain_id=CHAIN_ID)
@@ -152,36 +155,43 @@ def fund(rpc_url: str, address: str, wei: int) -> None:
     node.request("evm_mine")
 
 
-def wait_saved(folder: Path, block_number: int, timeout: float = 30) -> None:
-    """Wait until a block of the practice chain of ``folder`` is on the disk.
+def wait_saved(node: Node, block_number: int, timeout: float = 30) -> None:
+    """Wait until a block of the practice chain of ``node`` is on the disk; not at all where nobody saves the chain.
 
     Raises TransactionPending if it isn't after ``timeout`` seconds.
     """
     deadline = time.monotonic() + timeout
-    while saved_block(folder) < block_number:
+    while not is_saved(node, block_number):
         if time.monotonic() > deadline:
             said = f"Block {block_number} of the practice chain is not saved yet."
             raise TransactionPending(said, "See whether memsync node still runs, then run sync.")
         time.sleep(0.02)
 
 
-def saved_block(folder: Path) -> int:
-    """The newest block of the practice chain of ``folder`` that is on the disk, -1 if there is none."""
-    try:
-        number = json.loads((folder / _MARK).read_bytes())["block"]
-    except FileNotFoundError:
-        return -1
-    except OSError as error:
-        raise storage_error(error, folder / _MARK) from error
-    except (ValueError, TypeError, KeyError):
-        number = None
-    if type(number) is not int:
-        raise HomeDamaged(f"{folder / _MARK} is damaged.", _NEW_CHAIN)
-    return number
+def is_saved(node: Node, block_number: int) -> bool:
+    """Whether a block is on the disk, or nobody saves this chain. Raises NodeUnreachable."""
+    saved = saved_block(node)
+    return saved is None or saved >= block_number
+
+
+def saved_block(node: Node) -> int | None:
+    """The newest block of a practice chain that is on the disk, None where nobody saves it. Raises NodeUnreachable."""
+    with node.asking():
+        told = [str(account).lower() for account in node.web3.eth.accounts]
+    return max((int(account[len(_SAVED) :], 16) for account in told if account.startswith(_SAVED)), default=None)
+
+
+def _tell_saved(node: Node, block_number: int) -> None:
+    """Nothing of the chain's state can say it: a state that changes between two blocks has no proof."""
+    before = saved_block(node)
+    if before != block_number:
+        node.request("anvil_impersonateAccount", f"{_SAVED}{block_number:012x}")
+    if before is not None and before != block_number:
+        node.request("anvil_stopImpersonatingAccount", f"{_SAVED}{before:012x}")
 
 
 def _save(node: Node, folder: Path) -> int:
-    """Dump the chain to the disk, then mark its newest block as saved. Returns that block's number.
+    """Dump the chain to the disk, then tell its newest block to those who wait for it. Returns that block's number.
 
     anvil reads blocks before state and does not stop meanwhile: a dump during which a block came is torn and not used,
     so a chain that is never still is never saved. Clients that wait until they are saved give it the time.
@@ -191,7 +201,7 @@ def _save(node: Node, folder: Path) -> int:
         if _newest(node) == number:
             break
     write_atomic(folder / _STATE, bytes.fromhex(dump[2:]))
-    write_atomic(folder / _MARK, json.dumps({"block": number}).encode())
+    _tell_saved(node, number)
     return number
 
 

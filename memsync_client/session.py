@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from . import keyfile, passphrases
-from .errors import HomeDamaged, InvalidRequest, NotInitialised
+from .errors import HomeDamaged, InvalidRequest, NotInitialised, TransactionPending
 from .home import Config, Home
 from .hosts import Hosts
 from .keyfile import Passphrase, ask
@@ -44,7 +45,7 @@ class Session(HoldsSecret):
         self.config = config or home.config()  # the first while a home is still being made
         self.say = say
         self._passphrase = passphrase
-        self._files: list[int | None] | None = None  # those of the keys, by inode, when they were looked at last
+        self._files: list[tuple[int, int] | None] | None = None  # those of the keys, when they were looked at last
         self.rpc = rpc or self.config.rpc
 
     @cached_property
@@ -177,7 +178,7 @@ class Session(HoldsSecret):
 
     def refresh(self) -> None:
         """Lets go of keys that another process has replaced in this home since they were opened."""
-        files = [path.stat().st_ino if path.exists() else None for path in self.home.key_files]
+        files = [_state_of(path) for path in self.home.key_files]
         if self._files not in (files, None):
             for name in ("device", "device_public", "next_device", "_kit"):
                 self.__dict__.pop(name, None)
@@ -188,15 +189,25 @@ class Session(HoldsSecret):
         _ = self.wallet, self.device
 
     def wait(self, tx_hash: bytes) -> Receipt:
-        """Waits until a transaction is final at the configured depth, and on this home's practice chain saved to disk
-        too."""
+        """Waits until a transaction is final at the configured depth, and on a practice chain saved to disk too. Raises
+        TransactionPending if it is not, or no longer is."""
         from . import practice
 
         receipt = self.registry.wait(tx_hash, confirmations=self.config.confirmations)
-        if self.config.chain_id == PRACTICE_CHAIN and self.home.practice.is_dir():
-            practice.wait_saved(self.home.practice, receipt.block.number)
+        if self.config.chain_id == PRACTICE_CHAIN:
+            practice.wait_saved(self.registry.node, receipt.block.number)
+            if self.registry.receipt(tx_hash) != receipt:
+                raise TransactionPending("The practice chain has lost the transaction's block.", "Run sync.")
         return receipt
 
     def place(self, vault_id: bytes) -> Place:
         """Where objects of a vault belong."""
         return Place(self.config.chain_id, bytes.fromhex(self.config.registry[2:]), vault_id)
+
+
+def _state_of(path: Path) -> tuple[int, int] | None:
+    """What changes with a file that is replaced; None where there is none."""
+    with suppress(FileNotFoundError):
+        found = path.stat()
+        return found.st_ino, found.st_mtime_ns
+    return None

@@ -194,8 +194,6 @@ class Chaos:
         sheet = self._now(partial(acts.sheet, world))
         number = int(old.name.partition("-")[2] or 1) + 1
         folder, kit = old.with_name(f"desk-{number}"), HolderKey(self.draw.randbytes(32))
-        folder.mkdir()
-        (folder / "practice").symlink_to(world.folder / "chain")
         wallet = world.folder / "wallet.json"
         shutil.copyfile(old / "wallet.json", wallet)
         self._suffer("restore", who, name, partial(acts.begin_restore, world, folder, sheet, wallet))

@@ -97,7 +97,6 @@ def build(folder: Path) -> World:
     node = Node(chain)
     node.start()
     try:
-        (desk / "practice").symlink_to(chain)
         owner = new_owner(desk, node.rpc)
         for name in VAULTS:
             new_vault(owner, name, folder / f"blobs of {name}")
@@ -112,7 +111,6 @@ def build(folder: Path) -> World:
     except BaseException:
         node.end()
         raise
-    (laptop / "practice").symlink_to(chain)
     return World(folder, node, desk, laptop, kit)
 
 

@@ -29,7 +29,7 @@ from memsync_client.rpc import Node
 from memsync_client.transactions import MAX_GAS
 from memsync_client.wallet import Wallet
 from tests.client.bad_nodes import lying, result_of
-from tests.nodes import COIN, Chain, free_port, transact
+from tests.nodes import COIN, Chain, free_port, running_chain, transact
 
 SCRIPT = """
 import json, sys
@@ -140,7 +140,8 @@ def test_run__signal__saves_the_last_block_and_ends_anvil(tmp_path, number):
         last = commit(running.registry(), vault, 1)
         assert running.stop(number) == (0, "ended\n")
     assert gone(running.info.pid)
-    assert practice.saved_block(tmp_path) == last
+    with started(tmp_path) as running:
+        assert running.registry().latest().number == last
 
 
 def test_run__again__everything_is_still_there(tmp_path):
@@ -172,7 +173,7 @@ def test_run__anvil_killed__marked_blocks_are_kept(tmp_path):
         vault = create_vault(registry)
         for version in range(1, 12):
             last = commit(registry, vault, version)
-        practice.wait_saved(tmp_path, last)
+        practice.wait_saved(registry.node, last)
         os.kill(running.info.pid, signal.SIGKILL)
         said, _ = running.process.communicate(timeout=30)
         assert running.process.returncode == NodeUnreachable.exit_code
@@ -190,7 +191,7 @@ def test_run__killed_itself__anvil_ends_too_and_marked_blocks_are_kept(tmp_path)
         registry = running.registry()
         vault = create_vault(registry)
         last = commit(registry, vault, 1)
-        practice.wait_saved(tmp_path, last)
+        practice.wait_saved(registry.node, last)
         running.process.kill()
         running.process.wait(30)
         assert gone(running.info.pid)
@@ -247,15 +248,19 @@ def test_start_node__exception_inside__anvil_ends():
 
 
 def test_wait_saved__not_saved__transaction_pending(tmp_path):
-    with pytest.raises(TransactionPending):
-        practice.wait_saved(tmp_path, 1, timeout=0.1)
+    with started(tmp_path) as running:
+        node = running.registry().node
+        saved = practice.saved_block(node)
+        assert saved == running.info.block_number
+        practice.wait_saved(node, saved)
+        with pytest.raises(TransactionPending):
+            practice.wait_saved(node, saved + 1, timeout=0.1)
 
 
-@pytest.mark.parametrize("mark", ["", "{}", "[]", '{"block": "7"}'])
-def test_saved_block__damaged_mark__home_damaged(tmp_path, mark):
-    (tmp_path / "saved.json").write_text(mark)
-    with pytest.raises(HomeDamaged):
-        practice.saved_block(tmp_path)
+def test_wait_saved__chain_that_nobody_saves__waits_for_nothing():
+    with running_chain() as chain:
+        assert practice.saved_block(chain.node) is None
+        practice.wait_saved(chain.node, 10**9)
 
 
 def test_fund__not_this_computer__refused_before_asking():

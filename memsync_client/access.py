@@ -102,6 +102,11 @@ class LentVault(OpenedVault):
         self._look(view, record.version + 1, receipt.block.number, new.roster)
         return GrantResult(card.name, expires, invitation, receipt)
 
+    def invitation(self) -> Invitation:
+        """What a reader that was granted before joins with."""
+        view = self._view(self.record())
+        return Invitation(self.place, self._session.rpc_hint, (view.record.base_uri,), view.keyring.keys.anchor)
+
     def grants(self) -> list[ReaderLine]:
         """Every reader in the roster, and every public grant that the roster does not know (named by its address)."""
         view, public = self._reading(self._view), self.public_grants()

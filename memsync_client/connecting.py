@@ -17,9 +17,9 @@ from urllib.request import url2pathname
 
 from . import keyfile, passphrases
 from .access import DEFAULT_GRANT
-from .cards import check_name
+from .cards import Card, check_name
 from .client import Client
-from .errors import AccessEnded, InvalidRequest, MemSyncError, NotInitialised, PassphraseNotKept, UnknownReader
+from .errors import InvalidRequest, MemSyncError, PassphraseNotKept, UnknownReader
 from .files import make_dir, storage_error
 from .home import Home
 from .hosts import Hosts
@@ -112,18 +112,19 @@ def plan(
 def connect(client: Client, plan: Plan) -> Connected:
     """Does it: makes the reader, grants, joins, and changes the configuration last, so that nothing stands in it which
     opens nothing."""
-    passphrase = _reader_of(plan)
-    reader = Reader(plan.home, plan.reader, passphrase, rpc=client.session.config.rpc)
-    receipt = None
-    expires = _expires(reader)
-    if expires is None or expires < plan.vault.record().block.time + plan.lasting * _NEARLY:
-        card = card_of(plan.home, plan.reader, passphrase)
-        granted = plan.vault.grant(card, plan.lasting, private=plan.private, from_now=plan.from_now)
-        config = client.session.config
-        _tell_hosts(client, plan)
-        folder = Path(url2pathname(urlsplit(config.blobs).path)) if config.blobs else None
-        joining = Reader(plan.home, plan.reader, passphrase, rpc=config.rpc, blobs=folder)
-        expires, receipt = joining.join(granted.invitation).expires, granted.receipt
+    passphrase, vault = _reader_of(plan), plan.vault
+    _tell_hosts(client, plan)
+    card = card_of(plan.home, plan.reader, passphrase)
+    until, receipt = _granted(vault, card), None
+    if until is not None and until >= vault.record().block.time + plan.lasting * _NEARLY:
+        invitation = vault.invitation()
+    else:
+        granted = vault.grant(card, plan.lasting, private=plan.private, from_now=plan.from_now)
+        invitation, receipt = granted.invitation, granted.receipt
+    config = client.session.config
+    folder = Path(url2pathname(urlsplit(config.blobs).path)) if config.blobs else None
+    joining = Reader(plan.home, plan.reader, passphrase, rpc=config.rpc, blobs=folder)
+    expires = joining.join(invitation).expires
     for edit in plan.edits:
         edit.write()
     return Connected(expires, receipt)
@@ -195,10 +196,10 @@ def _tell_hosts(client: Client, plan: Plan) -> None:
             Hosts(plan.home).add(host)
 
 
-def _expires(reader: Reader) -> datetime | None:
-    with suppress(AccessEnded, NotInitialised):
-        return reader.standing().expires
-    return None
+def _granted(vault: Vault, card: Card) -> datetime | None:
+    """Until when the reader of ``card`` may read; None where it may not."""
+    names = {holder.name for holder in vault.roster().holders if holder.key == card.key}
+    return next((line.expires for line in vault.grants() if line.living and line.name in names), None)
 
 
 def _folder(client: Client) -> Path:

@@ -187,6 +187,7 @@ def test_connect__killed_before_a_step__is_finished_by_the_next_and_undone_whole
             connecting.connect(owner, connecting.plan(owner, "cursor", vault))
     done = connecting.connect(owner, connecting.plan(owner, "cursor", vault))
     assert done.expires is not None
+    assert (done.receipt is None) is (step in ("join", "write"))  # what was granted is not granted again
     assert [(line.name, line.living) for line in vault.grants()] == [("cursor", True)]
     (link,) = links(owner)
     with monkeypatch.context() as patch:

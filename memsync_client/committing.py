@@ -123,9 +123,10 @@ class Committer:
         ring: NewKeyring | None,
         rewrite: Rewrite | None = None,
         then: Sequence[Call] = (),
+        skips: tuple[bytes, ...] = (),
     ) -> Landed:
         """One new head over ``view`` with the memories of ``batch``, and a new keyring where one is given. The calls of
-        ``then`` follow it in the same transaction.
+        ``then`` follow it in the same transaction; ``skips`` are the heads on chain that ``view`` passes over.
 
         Raises VersionTaken if another writer was first; the journal then stands, for ``settle`` to find out whether
         that writer was an earlier attempt of ours.
@@ -151,6 +152,7 @@ class Committer:
         lists = self._forgotten(view, keys, rewrite)
         if lists is not None:
             head = replace(head, forgotten=tuple(map(sha256, lists)))
+        head = replace(head, skips=skips)
         head_blob = seal_head(self._place, keys.epoch, keys.secret, keys.writer_key, head)
         head_hash = sha256(head_blob)
         own = [head_blob, *(lists or [])]
@@ -185,7 +187,8 @@ class Committer:
 
         receipt = self.transact(call, prepared, announce)
         self._outbox.remove(batch.outbox)
-        seen = Seen(version + len(then), version, head_hash, receipt.block.number, keys, log)
+        before = tuple(anchor for anchor in view.keyring.anchors if anchor.epoch < keys.epoch)
+        seen = Seen(version + len(then), version, head_hash, receipt.block.number, keys, log, before)
         living = {*journal["own"], *journal["blobs"], *head.forgotten}
         if not ring:
             living.add(view.record.keyring_hash)

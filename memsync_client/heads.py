@@ -6,6 +6,7 @@ head's context (place, epoch) and the SHA-256 of the body, which names version, 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,7 +45,8 @@ class Head:
     ``base`` the base it builds on (None if it is a base itself). ``packs`` are all living packs since that base in
     log order, or all living packs of the vault in a base; the last ``new`` of them hold what this commit added to the
     log. ``age`` counts the heads since the base. ``log`` is the memory log after this commit. ``forgotten`` are the
-    hashes of the blobs that name the forgotten memories, sealed in this head's own epoch.
+    hashes of the blobs that name the forgotten memories, sealed in this head's own epoch. ``skips`` are the hashes of
+    all heads on chain between the parent and this one, where it passes over some: only the owner's account may do so.
     """
 
     version: int
@@ -55,6 +57,7 @@ class Head:
     new: int
     log: Frontier
     forgotten: tuple[bytes, ...] = ()
+    skips: tuple[bytes, ...] = ()
 
     def next(self, own: HeadRef, base: Head | None, version: int, packs: tuple[PackRef, ...], log: Frontier) -> Head:
         """The head that follows this one (``own`` names it) and brings ``packs``; every BASE_EVERYth is a base.
@@ -84,23 +87,26 @@ _BODY = {
     "peaks": list,
     "forgotten": list,
 }
+_SKIPPING = _BODY | {"skips": list}
+MAX_SKIPS = 20_000  # what a blob holds beside all else
 
 
 def seal_head(place: Place, epoch: int, epoch_secret: bytes, writer_key: Ed25519PrivateKey, head: Head) -> bytes:
     """The head's blob, signed by the writer key of the epoch."""
-    body = canonical.encode(
-        {
-            "version": head.version,
-            "parent": head.parent and [head.parent.hash, head.parent.epoch],
-            "base": head.base and [head.base.hash, head.base.epoch],
-            "age": head.age,
-            "packs": [[pack.hash, pack.epoch, pack.count] for pack in head.packs],
-            "new": head.new,
-            "size": head.log.size,
-            "peaks": list(head.log.peaks),
-            "forgotten": list(head.forgotten),
-        }
-    )
+    fields = {
+        "version": head.version,
+        "parent": head.parent and [head.parent.hash, head.parent.epoch],
+        "base": head.base and [head.base.hash, head.base.epoch],
+        "age": head.age,
+        "packs": [[pack.hash, pack.epoch, pack.count] for pack in head.packs],
+        "new": head.new,
+        "size": head.log.size,
+        "peaks": list(head.log.peaks),
+        "forgotten": list(head.forgotten),
+    }
+    if head.skips:
+        fields["skips"] = list(head.skips)
+    body = canonical.encode(fields)
     context = place.context("head", epoch)
     return seal(derive(epoch_secret, "epoch/head"), context, sign(writer_key, context, body) + body)
 
@@ -111,14 +117,20 @@ def open_head(place: Place, epoch: int, epoch_secret: bytes, writer_public: byte
     signed = unseal(derive(epoch_secret, "epoch/head"), context, blob, "head")
     signature, body = signed[:SIGNATURE_BYTES], signed[SIGNATURE_BYTES:]
     verify(writer_public, context, body, signature, "head")
-    value = canonical.fields(canonical.decode(body, "head"), _BODY, "head")
+    decoded = canonical.decode(body, "head")
+    skipping = isinstance(decoded, dict) and "skips" in decoded
+    value = canonical.fields(decoded, _SKIPPING if skipping else _BODY, "head")
+    skips = tuple(value.get("skips", ()))
     packs = tuple(PackRef(*_ref(item, 3)) for item in value["packs"])
     parent = None if value["parent"] is None else HeadRef(*_ref(value["parent"], 2))
     base = None if value["base"] is None else HeadRef(*_ref(value["base"], 2))
     if (
-        any(type(item) is not bytes for item in value["peaks"] + value["forgotten"])
-        or any(len(item) != HASH_BYTES for item in value["forgotten"])
-        or len(set(value["forgotten"])) != len(value["forgotten"])
+        any(type(item) is not bytes for item in value["peaks"])
+        or not _distinct(value["forgotten"])
+        or not _distinct(skips)
+        or skipping != bool(skips)
+        or len(skips) > MAX_SKIPS
+        or (skipping and parent is None)
         or not 0 <= value["new"] <= len(packs)
         or not 0 < value["version"] < 2**32
         or not 0 <= value["age"] < BASE_EVERY
@@ -128,7 +140,11 @@ def open_head(place: Place, epoch: int, epoch_secret: bytes, writer_public: byte
         raise Tampered("A head is malformed.", "Do not use it; its writer is faulty.")
     log = Frontier(value["size"], tuple(value["peaks"]))
     forgotten = tuple(value["forgotten"])
-    return Head(value["version"], parent, base, value["age"], packs, value["new"], log, forgotten)
+    return Head(value["version"], parent, base, value["age"], packs, value["new"], log, forgotten, skips)
+
+
+def _distinct(hashes: Sequence[object]) -> bool:
+    return all(type(item) is bytes and len(item) == HASH_BYTES for item in hashes) and len(set(hashes)) == len(hashes)
 
 
 def _ref(item: object, length: int) -> list[Any]:

@@ -24,7 +24,7 @@ from . import canonical
 from .errors import HomeBusy, HomeDamaged, NotInitialised, Tampered, UnknownVault
 from .files import clear_temporaries, make_dir, storage_error, write_atomic
 from .keyring import EpochKeys
-from .keys import HolderKey
+from .keys import Anchor, HolderKey
 from .memory_log import Frontier
 from .reading import Seen
 from .sealing import HoldsSecret, Place, seal, unseal
@@ -344,6 +344,7 @@ _SEEN = {
     "writer": bytes,
     "size": int,
     "peaks": list,
+    "before": list,
 }
 
 
@@ -361,6 +362,7 @@ def write_seen(file: SealedFile, seen: Seen) -> None:
             "writer": keys.writer_public,
             "size": seen.log.size,
             "peaks": list(seen.log.peaks),
+            "before": [[anchor.epoch, anchor.writer_public, anchor.check] for anchor in seen.before],
         }
     )
 
@@ -373,11 +375,14 @@ def read_seen(file: SealedFile) -> Seen | None:
     keys = EpochKeys(value["epoch"], value["secret"], value["writer"])
     if any(type(peak) is not bytes for peak in value["peaks"]):
         raise file.damaged()
+    if any(type(item) is not list or [type(part) for part in item] != [int, bytes, bytes] for item in value["before"]):
+        raise file.damaged()
     try:
         log = Frontier(value["size"], tuple(value["peaks"]))
     except Tampered:
         raise file.damaged() from None
-    return Seen(value["version"], value["head_version"], value["content_hash"], value["block"], keys, log)
+    before = tuple(Anchor(*item) for item in value["before"])
+    return Seen(value["version"], value["head_version"], value["content_hash"], value["block"], keys, log, before)
 
 
 def _json(value: dict[str, Any]) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import shlex
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -10,7 +11,18 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
 from .committing import JOURNAL, Batch, Committer, Landed, NewKeyring, Rewrite
-from .errors import AccessEnded, BlobMissing, HomeBusy, StorageFull, StorageReadOnly, UnknownVault, VersionTaken
+from .errors import (
+    AccessEnded,
+    BlobMissing,
+    ForeignKeyring,
+    HomeBusy,
+    MemSyncError,
+    StorageFull,
+    StorageReadOnly,
+    Tampered,
+    UnknownVault,
+    VersionTaken,
+)
 from .glance import Glance, read_glance, write_glance
 from .home import SealedFile, read_seen, write_seen
 from .inbox import Inbox
@@ -18,7 +30,7 @@ from .keyring import Roster
 from .outbox import Outbox
 from .pack_notes import PackNotes
 from .reading import Fetch, View, by_newest, open_view
-from .records import PublicGrant, VaultRecord
+from .records import CommitEvent, PublicGrant, VaultRecord
 from .session import PRACTICE_CHAIN, Session
 from .storage.blobs import Blobs
 
@@ -94,7 +106,16 @@ class OpenedVault:
     def _settled_view(self) -> View:
         """The current view, after dealing with a commit that an earlier process left unfinished."""
         record = self.record()
-        return self._committer(record).settle(self._view(record), lambda: self._view(self.record()))
+        view = self._committer(record).settle(self._view(record), lambda: self._view(self.record()))
+        if not view.passed_over:
+            return view
+        self._session.say("the owner has gone on from an earlier version")
+        self._rescue()
+        return self._view(self.record())
+
+    def _rescue(self) -> None:
+        """See ``Vault``."""
+        raise NotImplementedError
 
     def _commit(
         self,
@@ -103,8 +124,9 @@ class OpenedVault:
         ring: NewKeyring | None,
         rewrite: Rewrite | None = None,
         then: Sequence[Call] = (),
+        skips: tuple[bytes, ...] = (),
     ) -> Landed:
-        landed = self._committer(view.record).commit(view, batch, ring, rewrite, then)
+        landed = self._committer(view.record).commit(view, batch, ring, rewrite, then, skips)
         if ring:
             self._sealed("bump").remove()
         before, roster = self.glance, ring.roster if ring else view.keyring.roster
@@ -158,17 +180,46 @@ class OpenedVault:
     def _open(self, record: VaultRecord, fetch: Fetch) -> View:
         seen = read_seen(self._seen)
         *others, last = self._session.openers
-        for key in others:
-            with suppress(AccessEnded):
-                return open_view(self.place, record, fetch, key, seen)
         try:
-            return open_view(self.place, record, fetch, last, seen)
-        except AccessEnded:
-            raise left_out() from None
+            for key in others:
+                with suppress(AccessEnded):
+                    return open_view(self.place, record, fetch, key, seen, commits=self._commits)
+            try:
+                return open_view(self.place, record, fetch, last, seen, commits=self._commits)
+            except AccessEnded:
+                raise left_out() from None
+        except (AccessEnded, BlobMissing, ForeignKeyring, Tampered) as error:
+            self._say_who(error, record)
+            raise
+
+    def _commits(self, from_block: int = 0) -> list[CommitEvent]:
+        return self._session.registry.commits_agreed(self.place.vault_id, from_block)
+
+    def _say_who(self, error: MemSyncError, record: VaultRecord) -> None:
+        """Adds to why a vault does not open whose commit that was, and what its owner can do."""
+        commits: list[CommitEvent] = []
+        with suppress(MemSyncError):  # the node may not say
+            commits = self._session.registry.commits(self.place.vault_id)
+        left_out = isinstance(error, AccessEnded)
+        brought = [commit for commit in commits if commit.keyring_hash is not None or not left_out]
+        if not brought or (
+            left_out and (brought[-1].keyring_hash != record.keyring_hash or brought[-1].by_owner(record))
+        ):
+            return
+        last = brought[-1]
+        who = "the owner's own account" if last.by_owner(record) else f"account {last.actor}"
+        error.cause += f" Version {last.version}, the last one, was committed by {who}."
+        error.args = (error.cause,)
+        error.next_step += (
+            " If nobody brings it back, the owner can revoke who did this and go on from the last good version:"
+            f" memsync vault go-on {shlex.quote(self.label)} --dry-run"
+        )
 
     def _keep(self, view: View) -> None:
         """Keeps what was verified as the state to measure others against, if it is final, and drops copies of blobs
         that it no longer names. Only under the home's lock, and never back to an earlier state."""
+        if view.passed_over:
+            return  # not before ``_rescue`` has put back what was committed since
         record, seen = view.record, read_seen(self._seen)
         now = view.seen(record.block.number)
         if seen and now.version < seen.version:

@@ -21,7 +21,7 @@ from .keys import Anchor, HolderKey, self_test
 from .memories import Memory
 from .packs import Entry
 from .reading import Fetch, Progress, View, by_newest, open_view, read_entries
-from .records import VaultRecord
+from .records import CommitEvent, VaultRecord
 from .sealing import HoldsSecret, Place
 from .search import EVERYTHING, Filter, Hit, Index
 from .storage import SCHEMES
@@ -202,7 +202,11 @@ class Reader(HoldsSecret):
             self._must_stand_on_chain(record)
         seen_file = SealedFile(self._folder / "seen", self._key, self._place)
         seen = read_seen(seen_file)
-        view = open_view(self._place, record, self._blobs(record).fetch, self._key.xwing, seen, anchor)
+
+        def commits(from_block: int) -> list[CommitEvent]:
+            return self._registry.commits_agreed(self._place.vault_id, from_block)
+
+        view = open_view(self._place, record, self._blobs(record).fetch, self._key.xwing, seen, anchor, commits)
         expires = view.keyring.expires
         if expires is not None and expires <= record.block.time:
             raise AccessEnded(f"The grant ended on {expires:%Y-%m-%d %H:%M} UTC.", "Ask the owner for a new one.")

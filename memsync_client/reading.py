@@ -7,22 +7,24 @@ the packs are all that the memory log commits to.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Protocol, TypeVar
 
-from .errors import BlobMissing, Rollback, Tampered
+from .errors import BlobMissing, ForeignKeyring, Rollback, Tampered
 from .forgotten import open_forgotten
 from .heads import Head, HeadRef, PackRef, open_head
 from .keyring import EpochKeys, Keyring, follows, open_keyring
 from .keys import Anchor, PrivateKey
 from .memory_log import Frontier
 from .packs import Entry, Item, PackNote, decode_body, open_body
-from .records import VaultRecord
+from .records import CommitEvent, VaultRecord
 from .sealing import HoldsSecret, Place
 
 Fetch = Callable[[bytes, str], bytes]  # (SHA-256, what it is) -> bytes with that hash
+Commits = Callable[[int], Sequence[CommitEvent]]  # the vault's commits from a block on, as the chain's log has them
 _HOW_TO_GO_ON = (
     "The node is behind or lies: use another one with --rpc. If the chain itself has lost blocks: "
     "`memsync sync --accept-rollback` commits again what it lost."
@@ -34,7 +36,11 @@ Progress = Callable[[int, int], None]  # (done, of how many)
 
 @dataclass(frozen=True)
 class Seen:
-    """The last final state that this holder has verified: what an older answer of a node is measured against."""
+    """The last final state that this holder has verified: what an older answer of a node is measured against.
+
+    ``before`` are the anchors of the epochs before: should the owner pass over the last ones, a keyring follows from
+    these.
+    """
 
     version: int
     head_version: int
@@ -42,17 +48,22 @@ class Seen:
     block: int
     keys: EpochKeys
     log: Frontier
+    before: tuple[Anchor, ...] = ()
 
 
 @dataclass(frozen=True)
 class View:
-    """A vault as one record shows it to one holder: opened keyring, head, and the base that the head builds on."""
+    """A vault as one record shows it to one holder: opened keyring, head, and the base that the head builds on.
+
+    ``passed_over`` says that the owner has gone on from a head before the one that this holder has seen last.
+    """
 
     place: Place
     record: VaultRecord
     keyring: Keyring
     head: Head
     base: Head | None
+    passed_over: bool = False
 
     @property
     def head_ref(self) -> HeadRef:
@@ -74,7 +85,8 @@ class View:
         """What a later answer of a node is measured against."""
         record, keys = self.record, self.keyring.keys
         known = EpochKeys(keys.epoch, keys.secret, keys.writer_public)
-        return Seen(record.version, record.head_version, record.content_hash, block, known, self.head.log)
+        before = tuple(anchor for anchor in self.keyring.anchors if anchor.epoch < keys.epoch)
+        return Seen(record.version, record.head_version, record.content_hash, block, known, self.head.log, before)
 
 
 def by_newest(record: Callable[[], VaultRecord], read: Callable[[VaultRecord], _T]) -> _T:
@@ -97,16 +109,53 @@ def open_view(
     key: PrivateKey,
     seen: Seen | None = None,
     anchor: Anchor | None = None,
+    commits: Commits | None = None,
 ) -> View:
-    """Opens keyring, head and base. Raises Rollback, ForeignKeyring, AccessEnded or Tampered (naming the blob)."""
+    """Opens keyring, head and base. Raises Rollback, ForeignKeyring, AccessEnded or Tampered (naming the blob).
+
+    ``commits`` is asked where a head passes over others: without it, none may.
+    """
     if seen:
         check_not_older(record, seen)
     keyring = _named(
         record.keyring_hash, lambda: open_keyring(place, record.head_epoch, fetch(record.keyring_hash, "keyring"), key)
     )
-    for known in (seen.keys.anchor if seen else None, anchor):
-        if known:
-            follows(keyring, known)
+    if anchor:
+        follows(keyring, anchor)
+    foreign: ForeignKeyring | None = None
+    if seen:
+        try:
+            follows(keyring, seen.keys.anchor)
+        except ForeignKeyring as error:
+            if not (commits and _gone_on(record, seen, commits)):
+                raise
+            foreign = error
+    try:
+        view = view_of(place, record, keyring, fetch)
+    except (Tampered, BlobMissing) as error:
+        raise foreign or error from None
+    if seen and seen.content_hash == record.content_hash and not foreign:
+        return view
+    if view.head.skips and not _is_owners(view, commits(seen.block if seen else 0) if commits else ()):
+        raise Tampered(
+            f"Head {record.content_hash.hex()} passes over others, and nothing shows that the vault's owner sent it.",
+            "Only the owner's own account may do so: its sender, or the node, is hostile. See `memsync grants`.",
+        )
+    if not seen:
+        return view
+    trouble = foreign or _not_descending(view, fetch, seen)
+    if trouble and not (commits and _passed_over(view, fetch, seen, _gone_on(record, seen, commits))):
+        raise trouble
+    if not trouble and view.head.log.size < seen.log.size:
+        raise Tampered(
+            f"The memory log of head {record.content_hash.hex()} is shorter than the one that was seen here.",
+            "Its writer is faulty or hostile: see `memsync grants`.",
+        )
+    return replace(view, passed_over=trouble is not None)
+
+
+def view_of(place: Place, record: VaultRecord, keyring: Keyring, fetch: Fetch) -> View:
+    """Head and base of a record, opened with a keyring of the same epoch or of a later one. Raises Tampered."""
     head = open_head_of(place, keyring, HeadRef(record.content_hash, record.head_epoch), fetch)
     if head.version != record.head_version or head.log.memory_root != record.memory_root:
         raise Tampered(
@@ -118,10 +167,35 @@ def open_view(
         base = open_head_of(place, keyring, head.base, fetch)
         if base.base is not None:
             raise Tampered(f"Blob {head.base.hash.hex()} is named as a base and is none.", "Its writer is faulty.")
-    view = View(place, record, keyring, head, base)
-    if seen:
-        _check_descent(view, fetch, seen)
-    return view
+    return View(place, record, keyring, head, base)
+
+
+def _is_owners(view: View, commits: Sequence[CommitEvent]) -> bool:
+    """Whether the owner's own account has sent the present head."""
+    return any(c.content_hash == view.record.content_hash and c.by_owner(view.record) for c in commits)
+
+
+def _gone_on(record: VaultRecord, seen: Seen, commits: Commits) -> list[CommitEvent]:
+    """The commits since by which the owner may have gone on: that brings a keyring."""
+    later = (commit for commit in commits(seen.block) if commit.version > seen.head_version)
+    return [commit for commit in later if commit.keyring_hash is not None and commit.by_owner(record)]
+
+
+def _passed_over(view: View, fetch: Fetch, seen: Seen, commits: Sequence[CommitEvent]) -> bool:
+    """Whether a head in this chain of heads, sent by the owner's own account, passes over the one that was seen; and
+    this keyring follows from the keys of then, or of an epoch before that the new line began with."""
+    known = {anchor.epoch: anchor for anchor in (*seen.before, seen.keys.anchor)}
+    for commit in commits:
+        if not view.keyring.keys_of(commit.epoch):
+            continue
+        ref = HeadRef(commit.content_hash, commit.epoch)
+        with suppress(BlobMissing, Tampered):
+            head = open_head_of(view.place, view.keyring, ref, fetch)
+            if seen.content_hash in head.skips and head.parent and head.version == commit.version:
+                anchor = known.get(head.parent.epoch)
+                descends = ancestor(view, fetch, head.version) == ref.hash
+                return descends and anchor in view.keyring.anchors
+    return False
 
 
 def ancestor(view: View, fetch: Fetch, version: int) -> bytes | None:
@@ -298,24 +372,26 @@ def check_not_older(record: VaultRecord, seen: Seen) -> None:
         )
 
 
-def _check_descent(view: View, fetch: Fetch, seen: Seen) -> None:
-    """Raises Rollback if the head seen before is no ancestor of the present one: the chain forked and lost commits.
+def _not_descending(view: View, fetch: Fetch, seen: Seen) -> Rollback | None:
+    """The Rollback to raise if the head seen before is no ancestor of the present one: the chain forked and lost
+    commits.
 
     Behind a cut no head can be opened; then the memory log has to be one that has grown from the log seen before.
     """
     if view.record.head_version == seen.head_version or seen.keys.epoch < view.keyring.since:
-        return  # the same head; or granted anew since, without a look back
+        return None  # the same head; or granted anew since, without a look back
     if view.keyring.keys_of(seen.keys.epoch):
         descends = ancestor(view, fetch, seen.head_version) == seen.content_hash
     else:
         items = read_items(view, fetch)
         partial = len(items) < view.head.log.size  # this holder may not open all: the succession has to do
         descends = partial or Frontier().extended(i.commitment(view.place) for i in items[: seen.log.size]) == seen.log
-    if not descends:
-        raise Rollback(
-            f"The vault's history has changed: its head of version {seen.head_version} that was seen here is gone.",
-            _HOW_TO_GO_ON,
-        )
+    if descends:
+        return None
+    return Rollback(
+        f"The vault's history has changed: its head of version {seen.head_version} that was seen here is gone.",
+        _HOW_TO_GO_ON,
+    )
 
 
 def _keys_of(keyring: Keyring, ref: HeadRef | PackRef) -> EpochKeys | None:

@@ -64,7 +64,10 @@ class PublicGrant:
 
 @dataclass(frozen=True)
 class CommitEvent:
-    """One commit. ``keyring_hash`` is None where the commit kept the keyring. A vault's creation is its version 1."""
+    """One commit. ``keyring_hash`` is None where the commit kept the keyring. A vault's creation is its version 1.
+
+    ``owner`` is the vault's owner at that time, None where the events that were asked for show no change of it since.
+    """
 
     version: int
     epoch: int
@@ -74,6 +77,11 @@ class CommitEvent:
     block_number: int
     tx_hash: bytes
     actor: str
+    owner: str | None = field(default=None, compare=False)
+
+    def by_owner(self, record: VaultRecord) -> bool:
+        """Whether the owner of then sent it, if ``record`` is the present one."""
+        return self.actor == (self.owner or record.owner)
 
 
 @dataclass(frozen=True)

@@ -244,10 +244,30 @@ class Registry(EventLog):
         """All commits in blocks from ``from_block`` on, oldest first; empty for an unknown vault."""
         return self._commits(vault_id, from_block, self.latest().number)
 
+    def commits_agreed(self, vault_id: bytes, from_block: int = 0) -> list[CommitEvent]:
+        """The same, but only those of which ``others``, where there are some, say the same. Raises NodeUnreachable if
+        none of them answers."""
+        mine, found = self.commits(vault_id, from_block), self.others
+        if not found:
+            return mine
+        said = side_by_side(found, lambda other: other.commits(vault_id, from_block))
+        heard = two_at_least([mine, *said], 1 + len(found))
+        told = [[(commit, commit.owner) for commit in answer] for answer in heard]
+        return [commit for commit in mine if all((commit, commit.owner) in answer for answer in told)]
+
     def keyrings(self, vault_id: bytes) -> list[bytes]:
         """The hashes of all keyrings that a vault has had, oldest first; empty for an unknown vault."""
-        events = self._events(("Created", "Committed", "Granted"), vault_id, 0, self.latest().number)
-        return [bytes(event["args"]["keyringHash"]) for event in events if any(event["args"]["keyringHash"])]
+        return [keyring_hash for keyring_hash, _, _ in self.keyring_history(vault_id)]
+
+    def keyring_history(self, vault_id: bytes) -> list[tuple[bytes, int, str]]:
+        """The same, each with the epoch that it is of, and the account that brought it."""
+        found, epoch = [], 1
+        for event in self._events(("Created", "Committed", "Granted"), vault_id, 0, self.latest().number):
+            values = event["args"]
+            epoch = values.get("epoch", epoch)  # a grant's keyring is of the last commit's
+            if any(values["keyringHash"]):
+                found.append((bytes(values["keyringHash"]), epoch, str(values["actor"])))
+        return found
 
     def can_read(self, vault_id: bytes, account: str) -> bool:
         """Whether an account is the owner or has a living grant to read; False for an unknown vault."""
@@ -392,9 +412,17 @@ class Registry(EventLog):
         return PublicGrant(account, rights, expires, version, key_id, living=at.time < expires)
 
     def _commits(self, vault_id: bytes, first: int, last: int) -> list[CommitEvent]:
-        commits = []
-        for event in self._events(("Created", "Committed"), vault_id, first, last):
-            values = event["args"]
+        commits: list[CommitEvent] = []
+        owner, known = None, 0  # the owner as far as events have said, and how many commits have theirs
+        names = ("Created", "Committed", "Accepted", "RecoveryFinished", "Closed")
+        for event in self._events(names, vault_id, first, last):
+            values, actor = event["args"], str(event["args"]["actor"])
+            if "contentHash" not in values:
+                former = str(values.get("formerOwner", actor))
+                commits[known:] = [replace(commit, owner=commit.owner or former) for commit in commits[known:]]
+                owner, known = actor, len(commits)
+                continue
+            owner = owner if "version" in values else actor
             commits.append(
                 CommitEvent(
                     version=values.get("version", 1),
@@ -404,7 +432,8 @@ class Registry(EventLog):
                     keyring_hash=values["keyringHash"] if any(values["keyringHash"]) else None,
                     block_number=event["blockNumber"],
                     tx_hash=bytes(event["transactionHash"]),
-                    actor=str(values["actor"]),
+                    actor=actor,
+                    owner=owner,
                 )
             )
         return commits

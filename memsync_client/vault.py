@@ -21,8 +21,8 @@ from .errors import (
 )
 from .following import Following, Waits
 from .glance import write_glance
+from .going_on import GoingOnVault
 from .home import read_seen, write_seen
-from .hosting import HostedVault
 from .import_ids import identified, imported_id
 from .inbox import Proposal
 from .interchange import Draft
@@ -82,7 +82,7 @@ class _Waiting:
     blocked: int
 
 
-class Vault(HostedVault):
+class Vault(GoingOnVault):
     """One vault. ``remember`` and ``import_drafts`` need neither node nor passphrase; the rest opens what it needs."""
 
     # Memories ---------------------------------------------------------------------------------------------------------
@@ -239,7 +239,7 @@ class Vault(HostedVault):
         """
         record, seen = self.record(), read_seen(self._seen)
         blobs, key = self._blobs(record), self._session.device.xwing
-        view = open_view(self.place, record, blobs.fetch, key)
+        view = open_view(self.place, record, blobs.fetch, key, commits=self._commits)
         known = {entry.memory.revision for entry in read_entries(view, blobs.fetch)}
         keys = {keys.epoch: keys for keys in (view.keyring.keys, *view.keyring.links.values())}
         copies = list(blobs.copies())

@@ -120,7 +120,18 @@ def _compare_with_events(registry: Registry, record: VaultRecord, heads: list[tu
     """Every head that the chain's log knows is the one that we walked over, and the other way round."""
     events = {event.version: event for event in registry.commits(record.vault_id) if event.version <= record.version}
     oldest = heads[-1][1].version
-    if skipped := {version for version in events if version >= oldest} - {head.version for _, head in heads}:
+    named = {skipped: head.version for _, head in heads for skipped in head.skips}
+    for ref, head in heads:
+        if head.skips and not (head.version in events and events[head.version].by_owner(record)):
+            raise Tampered(
+                f"Head {ref.hash.hex()} passes over others, and the vault's owner did not send it.",
+                "Its writer is hostile: see `memsync grants`.",
+            )
+    if skipped := {
+        version
+        for version, event in events.items()
+        if version >= oldest and not version < named.get(event.content_hash, 0)
+    } - {head.version for _, head in heads}:
         raise Tampered(
             f"The chain's log has a commit of version {min(skipped)} that the chain of heads passes over.",
             "Its writer, or the writer of the head after it, is faulty or hostile: see `memsync grants`.",

@@ -18,6 +18,7 @@ from . import (
     connect,
     device,
     exchange,
+    going_on,
     hosts,
     inbox,
     keeping,
@@ -34,6 +35,7 @@ from .app import App, report, report_error, root
 
 root.add_command(owner.node)
 root.add_command(setup.init)
+owner.vault.add_command(going_on.go_on)
 root.add_command(owner.vault)
 root.add_command(hosts.host)
 root.add_command(hosts.repair)

@@ -37,7 +37,8 @@ def heads(draw: st.DrawFn) -> Head:
     age = draw(st.integers(0, BASE_EVERY - 1))
     base, parent = draw(REFS) if age else None, draw(st.none() | REFS)
     forgotten = draw(st.lists(HASHES, max_size=3, unique=True).map(tuple))
-    return Head(draw(NUMBERS), parent, base, age, packs, draw(st.integers(0, len(packs))), draw(LOGS), forgotten)
+    skips = draw(st.lists(HASHES, max_size=3, unique=True).map(tuple)) if parent else ()
+    return Head(draw(NUMBERS), parent, base, age, packs, draw(st.integers(0, len(packs))), draw(LOGS), forgotten, skips)
 
 
 def sealed(head: Head) -> bytes:
@@ -199,6 +200,12 @@ REF = [secret("ref"), 1]
         {"forgotten": [secret("forgotten").hex()]},
         {"forgotten": [[*REF]]},
         {"forgotten": [secret("forgotten"), secret("forgotten")]},
+        {"skips": None},
+        {"skips": []},
+        {"skips": [[*REF]]},
+        {"skips": [secret("skipped")[:31]]},
+        {"skips": [secret("skipped"), secret("skipped")]},
+        {"skips": [secret("skipped")], "parent": None},
     ],
     ids=str,
 )

@@ -23,6 +23,7 @@ from memsync_client.home import (
     write_seen,
 )
 from memsync_client.keyring import EpochKeys
+from memsync_client.keys import Anchor
 from memsync_client.memory_log import Frontier
 from memsync_client.reading import Seen
 from tests.client.material import OTHER_PLACES, PLACE, flipped, holder, secret
@@ -336,9 +337,9 @@ def test_vault_ids__are_the_folders_of_vaults_and_nothing_else(tmp_path: Path) -
 def test_seen__is_given_back(tmp_path: Path) -> None:
     file = sealed(tmp_path)
     assert read_seen(file) is None
-    seen = Seen(
-        9, 8, secret("head"), 70, EpochKeys(3, secret("epoch"), secret("writer")), Frontier(1, (secret("peak"),))
-    )
+    keys, log = EpochKeys(3, secret("epoch"), secret("writer")), Frontier(1, (secret("peak"),))
+    before = Anchor(1, secret("writer 1"), secret("check 1")), Anchor(2, secret("writer 2"), secret("check 2"))
+    seen = Seen(9, 8, secret("head"), 70, keys, log, before)
     write_seen(file, seen)
     assert read_seen(sealed(tmp_path)) == seen
 

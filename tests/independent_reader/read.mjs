@@ -35,8 +35,18 @@ async function recordOf(rpc, { chain, registry, vault }) {
     contentHash: word(6),
     memoryRoot: word(7),
     keyringHash: word(8),
+    sentByOwner: () => sentBy(rpc, { registry, vault }, word(6), word(0)),
     time: Number(block.timestamp),
   };
+}
+
+// Whether the log has a commit of this head by this account: Committed(vaultId indexed, actor indexed, version, epoch,
+// contentHash, memoryRoot, keyringHash).
+async function sentBy(rpc, { registry, vault }, contentHash, account) {
+  const event = hex(keccak(ascii("Committed(bytes32,address,uint32,uint32,bytes32,bytes32,bytes32)")));
+  const topics = [`0x${event}`, `0x${hex(vault)}`, `0x${hex(account)}`];
+  const logs = await ask(rpc, "eth_getLogs", { address: `0x${hex(registry)}`, topics, fromBlock: "0x0" });
+  return logs.some(({ data }) => data.slice(2 + 128, 2 + 192) === hex(contentHash));
 }
 
 const [keyFile, invitationFile, folder, rpcUrl] = process.argv.slice(2);

@@ -140,16 +140,21 @@ const HEAD = {
   forgotten: (v) => isList((hash) => isBytes(hash, 32), Infinity)(v) && isDistinct(v),
 };
 
+const SKIPS = { skips: (v) => isList((hash) => isBytes(hash, 32), 20_000)(v) && v.length > 0 && isDistinct(v) };
+
 export function openHead(place, epoch, keys, blob) {
   const bound = context(place, "head", epoch);
   const body = unsealSigned(derive(keys.secret, "epoch/head"), keys.writer, bound, blob, "head");
-  const value = fields(decode(body, "head"), HEAD, "head");
+  const decoded = decode(body, "head");
+  const skipping = decoded instanceof Map && decoded.has("skips");
+  const value = fields(decoded, skipping ? { ...HEAD, ...SKIPS } : HEAD, "head");
   const ones = [...value.size.toString(2)].filter((bit) => bit === "1").length;
   const sound =
     ones === value.peaks.length &&
     isDistinct(value.packs.map(([hash]) => hash)) &&
     value.new <= BigInt(value.packs.length) &&
-    (value.base === null) === (value.age === 0n);
+    (value.base === null) === (value.age === 0n) &&
+    !(skipping && value.parent === null);
   if (!sound) throw tampered("a head is malformed");
   const ref = (item) => item && { hash: item[0], epoch: Number(item[1]) };
   return {
@@ -161,6 +166,7 @@ export function openHead(place, epoch, keys, blob) {
     new: Number(value.new),
     log: { size: Number(value.size), peaks: value.peaks },
     forgotten: value.forgotten,
+    ...(skipping && { skips: value.skips }),
   };
 }
 
@@ -175,8 +181,8 @@ export function openForgotten(place, epoch, ownerSecret, blob) {
 
 // A whole vault -------------------------------------------------------------------------------------------------------
 
-// `record` is what stands on chain: headVersion, headEpoch, contentHash, memoryRoot, keyringHash. `fetch` gives the
-// bytes under a hash, `known` what the keyring must follow from. Returns the keyring and the memories, in log order.
+// `record` is what stands on chain: headVersion, headEpoch, contentHash, memoryRoot, keyringHash, and sentByOwner, which
+// says whether the vault's owner sent the commit of that head. `fetch` gives the bytes under a hash, `known` what the keyring must follow from. Returns the keyring and the memories, in log order.
 export async function readVault(place, record, fetch, secret, known = []) {
   const get = async (hash) => {
     const blob = await fetch(hash);
@@ -189,6 +195,9 @@ export async function readVault(place, record, fetch, secret, known = []) {
   const head = openHead(place, record.headEpoch, ring.keys, await get(record.contentHash));
   if (head.version !== record.headVersion || !same(memoryRoot(head.log), record.memoryRoot)) {
     throw tampered("the head is not the one on chain");
+  }
+  if (head.skips && !(await record.sentByOwner())) {
+    throw tampered("the head passes over others, and is not the owner's");
   }
   const baseKeys = head.base && keysFor(ring, head.base);
   const base = baseKeys && openHead(place, head.base.epoch, baseKeys, await get(head.base.hash));

@@ -125,6 +125,7 @@ const kinds = {
       packs: head.packs.map((pack) => [...ref(pack), pack.count]),
       log: { size: head.log.size, peaks: head.log.peaks.map(hex), memory_root: hex(memoryRoot(head.log)) },
       forgotten: head.forgotten.map(hex),
+      ...(head.skips && { skips: head.skips.map(hex) }),
     };
   },
 
@@ -137,8 +138,8 @@ const kinds = {
     return hex(rootFromProof(unhex(entry), BigInt(index), BigInt(size), proof.map(unhex)));
   },
 
-  async vault({ place, record, blobs, secret, known }) {
-    const byHash = new Map(blobs.map((blob) => [hex(sha256(unhex(blob))), unhex(blob)]));
+  async vault({ place, record, blobs, secret, known, sender, more = [] }) {
+    const byHash = new Map([...blobs, ...more].map((blob) => [hex(sha256(unhex(blob))), unhex(blob)]));
     const fetch = async (hash) => byHash.get(hex(hash));
     const at = Object.fromEntries(Object.entries(record).map(([k, v]) => [k, typeof v === "string" ? unhex(v) : v]));
     const onChain = {
@@ -147,6 +148,7 @@ const kinds = {
       contentHash: at.content_hash,
       memoryRoot: at.memory_root,
       keyringHash: at.keyring_hash,
+      sentByOwner: () => sender === record.owner,
     };
     const anchors = known ? [anchorOf(known)] : [];
     const { whole, memories } = await readVault(placeOf(place), onChain, fetch, unhex(secret), anchors);

@@ -123,6 +123,8 @@ def _heads() -> None:
     head("base", "a base, with a blob that names forgotten memories", head_blob(base), "success")
     packs = [[secret(f"pack {i}"), 1 + i % 3, i + 1] for i in range(60)]
     head("many-packs", "a base of 60 packs", head_blob(base | {"packs": packs}), "success")
+    skipping = HEAD | {"skips": [secret("skipped"), secret("skipped too")]}
+    head("skips", "a head that passes over two others", head_blob(skipping), "success")
     reader = Ed25519PrivateKey.from_private_bytes(KEYS.secret)
     head("signed-by-reader", "signed by a key that a reader could have", head_blob(HEAD, reader))
     head("signed-as-trailer", "signed as the trailer of a keyring", head_blob(HEAD, signed_as="trailer"))
@@ -164,6 +166,11 @@ _MALFORMED: list[tuple[str, str, dict[str, Any]]] = [
     ("forgotten-twice", "a forgotten blob that stands twice", {"forgotten": [bytes(32), bytes(32)]}),
     ("forgotten-short", "a hash of 31 bytes", {"forgotten": [bytes(31)]}),
     ("unknown-field", "a field that is not known", {"note": ""}),
+    ("skips-none", "it passes over others, and names none", {"skips": []}),
+    ("skips-twice", "it names one twice that it passes over", {"skips": [bytes(32), bytes(32)]}),
+    ("skips-short", "it passes over a hash of 31 bytes", {"skips": [bytes(31)]}),
+    ("skips-true", "true in place of what it passes over", {"skips": True}),
+    ("skips-without-parent", "it passes over one, and builds on none", {"parent": None, "skips": [bytes(32)]}),
 ]
 
 assert Frontier(12, tuple(HEAD["peaks"])).size == HEAD["size"]

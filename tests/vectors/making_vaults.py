@@ -14,6 +14,7 @@ from memsync_client.packs import Entry, Forgotten, Item, entries, seal_pack
 from memsync_client.sealing import sha256
 from tests.client.material import PLACE, device, memory, reader, roster, secret
 from tests.vectors.making_keyrings import ring
+from tests.vectors.running import load, view_of_vault
 from tests.vectors.writing import at, keys_of, known, put
 
 HOLDERS = roster(device(), reader("claude"), reader("from today", since=3))
@@ -63,6 +64,7 @@ def grown(log: Frontier, items: Sequence[Item]) -> Frontier:
 def make() -> None:
     _linked()
     _cut()
+    _skipping()
 
 
 def _linked() -> None:
@@ -174,6 +176,28 @@ def _faulty(
         "base-of-later-epoch": ("a base of an epoch that has not begun", committed(base=HeadRef(head.base.hash, 9))),
         "pack-is-a-head": ("a pack that is a head", committed(packs=(*older, PackRef(head.base.hash, 1, 3)))),
     }
+
+
+def _skipping() -> None:
+    """In the vault of three epochs: the owner has gone on from its base, over its two later heads."""
+    vault = load("vault-linked")
+    view = view_of_vault(vault)
+    assert view.head.base
+    assert view.head.parent
+    assert view.base
+    keys = keys_of(3)
+    skips = view.head.parent.hash, view.record.content_hash
+    head = Head(7, view.head.base, view.head.base, 1, (), 0, view.base.log, skips=skips)
+    blob = seal_head(PLACE, 3, keys.secret, keys.writer_key, head)
+    record = vault["record"] | {
+        "head_version": 7,
+        "content_hash": sha256(blob).hex(),
+        "memory_root": head.log.memory_root.hex(),
+        "owner": "0b" * 20,
+    }
+    more: dict[str, Any] = {"like": "vault-linked", "record": record, "more": [blob.hex()]}
+    put("vault-gone-on", "the head passes over two others, and the owner sent it", **more, sender="0b" * 20)
+    put("vault-gone-on-by-another", "the same, sent by another account", "Tampered", **more, sender="0c" * 20)
 
 
 def _cut() -> None:

@@ -31,8 +31,8 @@ from memsync_client.kit import combine
 from memsync_client.memories import Memory, from_record
 from memsync_client.memory_log import MemoryLog, commitment
 from memsync_client.packs import Entry, open_pack
-from memsync_client.reading import open_view, read_items
-from memsync_client.records import Block, VaultRecord
+from memsync_client.reading import Fetch, View, open_view, read_items
+from memsync_client.records import Block, CommitEvent, VaultRecord
 from memsync_client.sealing import Place, sha256
 
 FOLDER = Path(__file__).parent
@@ -292,6 +292,7 @@ def _head(vector: Vector) -> Vector:
         "new": head.new,
         "log": {"size": head.log.size, "peaks": peaks, "memory_root": head.log.memory_root.hex()},
         "forgotten": [blob_hash.hex() for blob_hash in head.forgotten],
+        **({"skips": [blob_hash.hex() for blob_hash in head.skips]} if head.skips else {}),
     }
 
 
@@ -301,18 +302,23 @@ def _log(vector: Vector) -> Vector:
     return {"entries": [leaf.hex() for leaf in leaves], "memory_root": MemoryLog.of(leaves).memory_root.hex()}
 
 
-def _vault(vector: Vector) -> Vector:
-    place, at = place_of(vector), vector["record"]
-    blobs = {sha256(blob): blob for blob in map(bytes.fromhex, vector["blobs"])}
+def _fetch_of(vector: Vector) -> Fetch:
+    blobs = {sha256(blob): blob for blob in map(bytes.fromhex, [*vector["blobs"], *vector.get("more", [])])}
 
     def fetch(blob_hash: bytes, what: str) -> bytes:
         if blob_hash not in blobs:
             raise BlobMissing(f"There is no {what} {blob_hash.hex()}.")
         return blobs[blob_hash]
 
+    return fetch
+
+
+def view_of_vault(vector: Vector) -> View:
+    """What the holder of a vault's vector opens."""
+    place, at = place_of(vector), vector["record"]
     record = VaultRecord(
         vault_id=place.vault_id,
-        owner="0x" + "11" * 20,
+        owner="0x" + at.get("owner", "11" * 20),
         version=at["head_version"],
         epoch=at["head_epoch"],
         tenure=1,
@@ -324,9 +330,19 @@ def _vault(vector: Vector) -> Vector:
         base_uri="",
         block=Block(1, bytes(32), datetime(2026, 11, 1, tzinfo=UTC)),
     )
+
+    def commits(_: int) -> list[CommitEvent]:
+        head = record.content_hash, record.memory_root, record.keyring_hash
+        return [CommitEvent(record.head_version, record.head_epoch, *head, 1, bytes(32), "0x" + vector["sender"])]
+
     anchor = anchor_of(vector["known"]) if "known" in vector else None
-    view = open_view(place, record, fetch, HolderKey(bytes.fromhex(vector["secret"])).xwing, anchor=anchor)
-    items = read_items(view, fetch)
+    key, told = HolderKey(bytes.fromhex(vector["secret"])).xwing, commits if "sender" in vector else None
+    return open_view(place, record, _fetch_of(vector), key, anchor=anchor, commits=told)
+
+
+def _vault(vector: Vector) -> Vector:
+    view = view_of_vault(vector)
+    items = read_items(view, _fetch_of(vector))
     tips = memories.tips(item.memory for item in items if isinstance(item, Entry))
     return {
         "whole": len(items) == view.head.log.size,

@@ -70,8 +70,9 @@ bench: setup ## speed and size
 	@python scripts/bench_crypto.py
 	@python scripts/bench.py
 
-bench-gas: setup ## gas beside two contracts that do the same work, on one chain
+bench-gas: setup ## gas beside two contracts that do the same work, and of a vault with its blobs on chain
 	@python scripts/bench_gas.py
+	@python scripts/bench_evm.py
 
 bench-recall: setup ## what the search finds of DATA=folder, and its speed, there and at 100,000 memories
 	@python scripts/bench_recall.py $(if $(DATA),"$(DATA)")

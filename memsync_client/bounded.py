@@ -45,6 +45,10 @@ def jittered(seconds: float) -> float:
 def each(work: Callable[[_T], _R], items: Iterable[_T], at_once: int = AT_ONCE) -> Iterator[_R]:
     """``work`` of each item in order, some at once and never more than ``at_once`` ahead of who takes the results.
     The first error ends it."""
+    items = list(items)
+    if len(items) < 2:
+        yield from map(work, items)
+        return
     waiting: deque[Future[_R]] = deque()
     pool = ThreadPoolExecutor(at_once)
     try:

@@ -114,7 +114,7 @@ class KeptVault(HeldVault):
         self._committer(view.record).check(view, ring)
         packs: list[PackRef] = []
         stored = 0
-        for some in _batched(thinned(view, ids, blobs.fetch, progress, self._notes)):
+        for some in _batched(thinned(view, ids, blobs.ahead(view.named), progress, self._notes)):
             packs += [ref for ref, _ in some]
             stored += self._store(blobs, some, orphans)
         doomed = {ref.hash for ref in view.packs} | set(view.head.forgotten) | replaced_before(view, blobs.fetch)
@@ -143,7 +143,9 @@ class KeptVault(HeldVault):
         self._committer(view.record).check(view, ring)
         packs: list[PackRef] = []
         stored = 0
-        for some in _batched(resealed(view, ids, ring.keys, blobs.fetch, progress, self._notes, blobs.limit)):
+        for some in _batched(
+            resealed(view, ids, ring.keys, blobs.ahead(view.named), progress, self._notes, blobs.limit)
+        ):
             packs += [ref for ref, _ in some]
             stored += self._store(blobs, some, orphans)
         known = read_forgotten(view, blobs.fetch)

@@ -143,7 +143,8 @@ class Reader(HoldsSecret):
         """All living memories that this reader may open. Raises AccessEnded after revocation or expiry."""
 
         def read(record: VaultRecord) -> list[Entry]:
-            return read_entries(self._view(record), self._blobs(record).fetch, progress)
+            view = self._view(record)
+            return read_entries(view, self._blobs(record).ahead(view.named), progress)
 
         entries = by_newest(self._record, read)
         return [memory for tips in memories.tips(entry.memory for entry in entries).values() for memory in tips]
@@ -164,7 +165,9 @@ class Reader(HoldsSecret):
         """The same verification as the owner's, for what this reader may open."""
 
         def read(record: VaultRecord) -> Report:
-            return verify(self._registry, record, self._view(record), self._blobs(record).fetch_from_host, progress)
+            view, blobs = self._view(record), self._blobs(record)
+            host = blobs.ahead(view.named, blobs.fetch_from_host)
+            return verify(self._registry, record, view, host, progress)
 
         return by_newest(partial(self._registry.record, self._place.vault_id, prove=True), read)
 

@@ -142,7 +142,8 @@ class Vault(GoingOnVault):
 
         def read(record: VaultRecord) -> dict[bytes, list[Memory]]:
             view = self._view(record)
-            committed = read_entries(view, self._blobs(view.record).fetch, progress, notes=self._notes)
+            fetch = self._blobs(record).ahead(view.named)
+            committed = read_entries(view, fetch, progress, notes=self._notes)
             self._count(view, committed)
             fresh = self._sorted(view, waiting, committed).fresh
             return memories.tips([entry.memory for entry in committed] + fresh)
@@ -399,8 +400,10 @@ class Vault(GoingOnVault):
         """Fetches every blob from the host and checks all of it, with one proof on chain."""
 
         def read(record: VaultRecord) -> Report:
-            host = self._blobs(record).fetch_from_host
-            return verify(self._session.registry, record, self._view(record, host), host, progress)
+            blobs = self._blobs(record)
+            view = self._view(record, blobs.fetch_from_host)
+            host = blobs.ahead(view.named, blobs.fetch_from_host)
+            return verify(self._session.registry, record, view, host, progress)
 
         return by_newest(partial(self._session.registry.record, self.place.vault_id, prove=True), read)
 

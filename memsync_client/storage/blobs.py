@@ -14,6 +14,7 @@ from ..errors import BlobMissing, MemSyncError, StorageReadOnly, Tampered
 from ..files import make_dir
 from ..sealing import MAX_BLOB, sha256
 from . import Storage
+from .ahead import Ahead, Fetch
 from .file import FileStorage
 from .owed import Owed
 
@@ -84,9 +85,12 @@ class Blobs:
             return data
         raise trouble[0]
 
-    def fetch_ahead(self, hashes: Sequence[bytes], what: str) -> Iterator[bytes]:
-        """The bytes of each hash in order, fetched some at once."""
-        return each(lambda blob_hash: self.fetch(blob_hash, what), hashes)
+    def ahead(self, hashes: Sequence[bytes], fetch: Fetch | None = None) -> Fetch:
+        """``fetch``, by default this one's, to be asked for ``hashes`` in their order. Where a network lies between,
+        some are fetched at once."""
+        fetch = fetch or self.fetch
+        near = all(isinstance(host, FileStorage) for host in (self._first or self.host, *self.mirrors))
+        return fetch if near else Ahead(fetch, hashes)
 
     def fetch_from_host(self, blob_hash: bytes, what: str) -> bytes:
         """The same as ``fetch``, past the local copy and from the host alone that everyone has. The error says who else

@@ -36,6 +36,7 @@ LAYERS = (
         "sameness",
         "storage.file",
         "storage.uris",
+        "storage.ahead",
         "interchange.parsing",
         "export_files",
     },

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -131,16 +132,28 @@ def test_fetch_from_host__that_forgot_a_blob__names_it_and_who_has_it(blobs: Blo
     assert caught.value.next_step == f"{hosts[2].name} and this device has it. Bring it back: memsync repair"
 
 
-def test_fetch_ahead__in_order_and_the_first_that_is_nowhere_ends_it(hosts: list[FileStorage]) -> None:
-    many = [bytes([number]) * 100 for number in range(40)]
-    hashes = hosts[0].put(many)
-    blobs = Blobs(hosts[0])
-    assert list(blobs.fetch_ahead(hashes, "pack")) == many
-    hosts[0].delete([hashes[20]])
-    found = blobs.fetch_ahead(hashes, "pack")
-    assert [next(found) for _ in range(20)] == many[:20]
+def test_ahead__over_a_network__some_at_once_and_each_of_its_hash(
+    shown: tuple[HttpsStorage, dict[str, bytes]], hosts: list[FileStorage]
+) -> None:
+    site, content = shown
+    many = [bytes([number]) * 100 for number in range(60)]
+    content.update({f"/{sha256(blob).hex()}": blob for blob in many})
+    hashes = [sha256(blob) for blob in many]
+    begun = threading.active_count()
+    fetch = Blobs(site).ahead(hashes)
+    assert threading.active_count() == begun  # nothing before the first is asked for
+    assert fetch(hashes[0], "pack") == many[0]
+    assert threading.active_count() > begun
+    assert [fetch(blob_hash, "pack") for blob_hash in hashes[1:]] == many[1:]
+    assert fetch(hashes[7], "pack") == many[7]
+    del content[f"/{hashes[20].hex()}"]
+    fetch = Blobs(site).ahead(hashes)
+    assert [fetch(blob_hash, "pack") for blob_hash in hashes[:20]] == many[:20]
     with pytest.raises(BlobMissing, match=hashes[20].hex()):
-        next(found)
+        fetch(hashes[20], "pack")
+    assert fetch(hashes[40], "pack") == many[40]
+    near = Blobs(hosts[0])
+    assert near.ahead(hashes) == near.fetch  # a folder gives as fast one by one
 
 
 def test_delete__from_all_hosts__what_one_still_has_is_left(blobs: Blobs, hosts: list[FileStorage]) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 
 import pytest
 
+from memsync_client import keyfile
 from memsync_client.blob_log import BlobLog
 from memsync_client.client import Client, restore
 from memsync_client.errors import AccessEnded, InvalidRequest
@@ -119,6 +121,33 @@ def test_commands__vault_on_the_chain__asks_first_and_says_what_it_costs(chain: 
     machine.quick("remember", "Ines is left-handed.")
     assert "on chain in 2 transactions" in machine.quick("sync").err
     assert "Ines" in machine.quick("recall", "left hand").out
+
+
+def test_commands__restore_from_almost_nothing__all_is_back(chain: Chain, tmp_path: Path) -> None:
+    """On machines that have nothing: the wallet's address, a node, and a device key or a kit."""
+    machine, new, other = (new_machine(tmp_path / name) for name in ("machine", "new", "other"))
+    for one in (machine, new, other):
+        one.forked = True
+    client = new_owner(machine.folder, chain.rpc_url)
+    owner, kit = client.session.config.owner, HolderKey(bytes(range(32)))
+    set_kit(client, kit.xwing.public)
+    for name in ("novel", "health"):
+        machine.data("vault", "new", name, "--base-uri", "evm:", "--yes")
+        machine.data("remember", f"kept in {name}", "--vault", name)
+    machine.data("sync")
+    keyfile.create(tmp_path / "usb.key", PASSPHRASE, kit)
+    key = shutil.copy(machine.folder / "device.key", tmp_path / "device.key")
+    shutil.rmtree(machine.folder)
+    back = new.data("restore", str(key), "--owner", owner, "--rpc", chain.rpc_url)
+    assert {(item["name"], item["memories"]) for item in back} == {("novel", 1), ("health", 1)}
+    reading, writing = os.pipe()
+    os.write(writing, PASSPHRASE.encode() + b"\n")
+    os.close(writing)
+    kit_words = ("restore", "--kit-file", str(tmp_path / "usb.key"), "--kit-passphrase-fd", str(reading))
+    found = other.data(*kit_words, "--owner", owner, "--rpc", chain.rpc_url)
+    os.close(reading)
+    assert {(item["name"], item["memories"]) for item in found["vaults"]} == {("novel", 1), ("health", 1)}
+    assert "kept in health" in other.quick("recall", "kept", "--vault", "health").out
 
 
 def test_question__names_the_size_of_a_keyring_and_the_gas_of_a_byte(vault: Vault, owner: Client) -> None:

@@ -12,7 +12,7 @@ PYTEST := pytest -p no:ape_test
 COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-header --no-annotate $(UPGRADE)
 
-.PHONY: help setup setup-hosts setup-proofs demo test lint types abi test-contracts test-client test-e2e test-hosts fuzz chaos bench bench-gas bench-recall coverage prove slither mutants lock clean
+.PHONY: help setup setup-hosts setup-inspector setup-proofs demo test lint types abi test-contracts test-client test-e2e test-hosts test-inspector fuzz chaos bench bench-gas bench-recall coverage prove slither mutants lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-15s %s\n", $$1, $$2 }' Makefile
@@ -20,6 +20,9 @@ help: ## this list
 setup: ## everything that building and testing need, into .venv and node_modules
 	@command -v $(PYTHON) >/dev/null || { echo "set-up failed: there is no $(PYTHON) on PATH" >&2; exit 1; }
 	@$(PYTHON) scripts/_setup/environment.py
+
+setup-inspector: setup ## another client of MCP besides, into .venv/inspector
+	@$(PYTHON) scripts/_setup/environment.py inspector
 
 setup-proofs: setup ## what proofs, static analysis and mutants need besides, into .venv-proofs
 	@$(PYTHON) scripts/_setup/environment.py proofs
@@ -60,6 +63,9 @@ test-e2e: setup ## the client and the contracts together, from end to end
 test-hosts: setup-hosts ## vaults on an IPFS node and in a bucket
 	@$(PYTEST) tests/hosts
 
+test-inspector: setup-inspector ## tools over MCP as another implementation of a client finds them
+	@$(PYTEST) tests/inspector
+
 fuzz: setup ## 2,000 inputs for each decoder (INPUTS=20000: so many), in some minutes
 	@FUZZ_INPUTS=$(or $(INPUTS),2000) $(PYTEST) tests/client/test_fuzz.py tests/client/test_fuzz_independent.py
 
@@ -96,6 +102,7 @@ lock: setup ## write the locks anew (UPGRADE=--upgrade: with newer versions)
 	npm install --package-lock-only
 	npm install --package-lock-only --omit-lockfile-registry-resolved --prefix tests/proofs
 	npm install --package-lock-only --omit-lockfile-registry-resolved --prefix tests/hosts
+	npm install --package-lock-only --omit-lockfile-registry-resolved --prefix tests/inspector
 
 clean: ## remove what compilers, tests and caches left; the environment stays
 	rm -rf .build .hypothesis .mypy_cache .pytest_cache .ruff_cache .cache contracts/.cache dist

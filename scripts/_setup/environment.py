@@ -5,7 +5,7 @@
 run does nothing; an interrupted run is repeated from the step it was in. Only the standard library is used.
 
 ``environment.py proofs`` makes ``.venv-proofs`` as well: Halmos and Slither, whose dependencies are not those of
-Ape, and forge. ``environment.py hosts`` brings an IPFS node.
+Ape, and forge. ``environment.py hosts`` brings an IPFS node, ``environment.py inspector`` another client of MCP.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ VENV = ROOT / ".venv"
 BASE_PYTHON = Path(sys.executable).resolve()  # not the virtual environment's own, which may be first on PATH
 BIN = VENV / "bin"
 HOSTS_FOLDER = VENV / "hosts"
+INSPECTOR_FOLDER = VENV / "inspector"
 PROOFS_VENV = ROOT / ".venv-proofs"
 PIP_OPTIONS = ("-m", "pip", "install", "--quiet", "--no-input", "--disable-pip-version-check")
 PIP_INSTALL = (BIN / "python", *PIP_OPTIONS)
@@ -197,12 +198,23 @@ def install_forge() -> str:
 
 def install_ipfs() -> str:
     """Put an IPFS node where only `make test-hosts` looks for it: 290 MB, so it has a lock of its own."""
-    print("  an IPFS node from tests/hosts/package-lock.json ...", flush=True)
-    HOSTS_FOLDER.mkdir(exist_ok=True)
-    for name in ("package.json", "package-lock.json"):
-        shutil.copy(ROOT / "tests/hosts" / name, HOSTS_FOLDER)
-    run("npm", BIN / "npm", "ci", "--no-progress", "--ignore-scripts", "--prefix", HOSTS_FOLDER)
+    install_apart("tests/hosts", HOSTS_FOLDER)
     return "IPFS node"
+
+
+def install_inspector() -> str:
+    """Put the MCP Inspector where only `make test-inspector` looks for it: 110 MB, so it has a lock of its own."""
+    install_apart("tests/inspector", INSPECTOR_FOLDER)
+    return "MCP Inspector"
+
+
+def install_apart(lock: str, folder: Path) -> None:
+    """Install what the lock in the folder ``lock`` names into ``folder``, and run none of its scripts."""
+    print(f"  from {lock}/package-lock.json ...", flush=True)
+    folder.mkdir(exist_ok=True)
+    for name in ("package.json", "package-lock.json"):
+        shutil.copy(ROOT / lock / name, folder)
+    run("npm", BIN / "npm", "ci", "--no-progress", "--ignore-scripts", "--prefix", folder)
 
 
 def link(name: Path, target: Path) -> None:
@@ -230,7 +242,14 @@ PROOF_STEPS = (
     (install_forge, PROOFS_VENV / "bin/forge", "tests/proofs/package-lock.json", PROOFS_LOCK),
 )
 HOST_STEPS = ((install_ipfs, HOSTS_FOLDER / "node_modules/ipfs-daemon/package.json", "tests/hosts/package-lock.json"),)
-MORE_STEPS = {"proofs": PROOF_STEPS, "hosts": HOST_STEPS}
+INSPECTOR_STEPS = (
+    (
+        install_inspector,
+        INSPECTOR_FOLDER / "node_modules/@modelcontextprotocol/inspector/package.json",
+        "tests/inspector/package-lock.json",
+    ),
+)
+MORE_STEPS = {"proofs": PROOF_STEPS, "hosts": HOST_STEPS, "inspector": INSPECTOR_STEPS}
 
 if __name__ == "__main__":
     sys.exit(main())

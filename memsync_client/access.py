@@ -86,7 +86,9 @@ class LentVault(OpenedVault):
         if since > record.epoch:  # the epoch rises, so that the reader has no key to what was before
             new = self._next_keyring(view, None)
             new = replace(new, roster=with_reader(new.roster, holder))
-        invitation = Invitation(self.place, self._session.rpc_hint, (record.base_uri,), new.keys.anchor)
+        mirrors = self._session.hosts.for_others(self.place.vault_id)
+        bases = tuple(dict.fromkeys((record.base_uri, *mirrors)))
+        invitation = Invitation(self.place, self._session.rpc_hint, bases, new.keys.anchor)
         account, registry = to_checksum_address(card.address), self._session.registry
         terms = (account, READ, expires, card.key.id[:20])
         if private or since > record.epoch:

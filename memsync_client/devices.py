@@ -16,6 +16,7 @@ from .errors import InvalidKit, InvalidRequest, MemSyncError, NotInitialised, Un
 from .files import make_dir
 from .holding import added_by, may_commit
 from .home import Config, Home, NewDevice
+from .hosts import Hosts
 from .keyfile import Passphrase, ask
 from .keyring import Holder, Role, Roster
 from .keys import self_test
@@ -119,6 +120,7 @@ def join(home: Home, passphrase: Passphrase, sheet: Sheet) -> list[Vault]:
         )
     keyfile.unlock(home.device_key, ask(passphrase))  # a wrong passphrase is known before anything is written
     config = Config(begun.chain_id, begun.rpc, registry, owner, confirmations(begun.chain_id), device=begun.name)
+    Hosts(home).take_hints(sheet.base_uris)
     return begin_with_all(home, passphrase, config, sheet.anchors)
 
 
@@ -169,13 +171,15 @@ def sheet_for(client: Client, key_id: bytes) -> Sheet:
     """Where everything is, for the holder of that key."""
     session = client.session
     vaults = [vault for vault, _ in client.opened()]
+    bases = {vault.record().base_uri for vault in vaults}
+    bases.update(*(session.hosts.for_others(vault.place.vault_id) for vault in vaults))
     return Sheet(
         key_id,
         session.config.chain_id,
         bytes.fromhex(session.config.registry[2:]),
         bytes.fromhex(session.config.owner[2:]),
         session.rpc_hint,
-        tuple(sorted({vault.record().base_uri for vault in vaults})),
+        tuple(sorted(bases)),
         {vault.place.vault_id: vault.anchor() for vault in vaults},
         datetime.now(UTC).replace(microsecond=0),
     )

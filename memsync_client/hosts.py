@@ -20,7 +20,7 @@ from .sealing import MAX_BLOB
 from .storage import Log, Storage, open_storage
 from .storage.blobs import Blobs
 from .storage.owed import Owed
-from .storage.uris import EVM
+from .storage.uris import EVM, for_others
 
 _FORMAT = 1
 
@@ -28,11 +28,13 @@ _FORMAT = 1
 @dataclass(frozen=True)
 class Host:
     """One line of a home's list: base URI, where its service answers (None: where it usually does), and the vault
-    (hex) that it is for (None: all)."""
+    (hex) that it is for (None: all). A ``hint`` is not the person's own, but a sheet's or an invitation's: read from
+    last, trusted no more than what a chain names, and never written."""
 
     uri: str
     endpoint: str | None = None
     vault: str | None = None
+    hint: bool = False
 
 
 class Hosts:
@@ -54,9 +56,27 @@ class Hosts:
         self._say = say
         self._said: set[str] = set()
 
+    def listed(self) -> list[Host]:
+        """The whole list. Raises HomeDamaged."""
+        return self._read()
+
     def known(self, vault_id: bytes | None = None) -> list[Host]:
-        """The list, or what of it is for a vault. Raises HomeDamaged."""
+        """What the person has named: all, or what is for a vault."""
+        return [host for host in self._for(vault_id) if not host.hint]
+
+    def for_others(self, vault_id: bytes) -> tuple[str, ...]:
+        """The base URIs of mirrors of a vault that others may be told of."""
+        return tuple(dict.fromkeys(host.uri for host in self.known(vault_id) if for_others(host.uri)))
+
+    def _for(self, vault_id: bytes | None) -> list[Host]:
         return [host for host in self._read() if vault_id is None or host.vault in (None, vault_id.hex())]
+
+    def take_hints(self, uris: Iterable[str], vault_id: bytes | None = None) -> None:
+        """Keeps base URIs of a sheet, or of an invitation to a vault."""
+        before = self._read()
+        hints = [Host(uri, None, vault_id.hex() if vault_id else None, hint=True) for uri in dict.fromkeys(uris)]
+        if fresh := [host for host in hints if host not in before]:
+            self._write([*before, *fresh])
 
     def add(self, host: Host) -> None:
         """Adds a line, after it was seen that the host can be opened. Raises InvalidRequest where it stands already."""
@@ -90,9 +110,18 @@ class Hosts:
         """The same with the blobs of a chain."""
         return Hosts(self._home, log, self._say, owner=self._owner)
 
-    def blobs(self, base_uri: str, vault_id: bytes | None, *, copies: bool = False, first: str | None = None) -> Blobs:
+    def blobs(
+        self,
+        base_uri: str,
+        vault_id: bytes | None,
+        *,
+        copies: bool = False,
+        first: str | None = None,
+        hints: Iterable[str] = (),
+    ) -> Blobs:
         """The blobs of a vault. ``copies`` keeps some on this device; ``first`` is a base URI to read from before all
-        hosts. A host that can't be opened says so when it is needed, and the others serve without it."""
+        hosts, ``hints`` are some to read from after them. A host that can't be opened says so when it is needed, and
+        the others serve without it."""
         known = self.known(vault_id)
         primary = next((host for host in known if host.uri == base_uri), None)
         folder = self._home.vault_folder(vault_id) if self._home and vault_id and copies else None
@@ -101,6 +130,11 @@ class Hosts:
             folder / "blobs" if folder else None,
             open_storage(first) if first else None,
             [self._or_broken(host.uri, partial(self.opened, host)) for host in known if host != primary],
+            [
+                self._or_broken(uri, partial(open_storage, uri, log=self._log))
+                for uri in dict.fromkeys([*(host.uri for host in self._for(vault_id) if host.hint), *hints])
+                if uri != base_uri
+            ],
             owed=Owed(folder / "owed.json") if folder else None,
             say=self._say_once,
         )
@@ -130,7 +164,7 @@ class Hosts:
             if value["format"] != _FORMAT:
                 raise ValueError
             hosts = [Host(**line) for line in value["hosts"]]
-            if any(type(host.uri) is not str for host in hosts):
+            if any(type(host.uri) is not str or type(host.hint) is not bool for host in hosts):
                 raise ValueError
         except FileNotFoundError:
             return []

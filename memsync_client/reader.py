@@ -129,6 +129,7 @@ class Reader(HoldsSecret):
         blobs = str(self._override.resolve()) if self._override else None
         joined = Joined(place.chain_id, rpc, registry.address, place.vault_id.hex(), blobs, public)
         self.__dict__ |= {"_joined": joined, "_registry": registry}  # what is cached from now on
+        Hosts(self._home).take_hints(invitation.base_uris[1:], place.vault_id)
         standing = self.standing(invitation.anchor)
         write_joined(self._folder, joined)
         return standing

@@ -151,6 +151,7 @@ def look(
     owner = to_checksum_address(sheet.owner)
     node = Registry.connect(rpc or sheet.rpc, chain_id=sheet.chain_id, address=to_checksum_address(sheet.registry))
     shown = node.vaults(owner)
+    reachable = (hosts or Hosts(None)).on(partial(BlobLog.beside, node))
     opened: dict[bytes, Roster] = {}
     shut: dict[bytes, MemSyncError] = {}
     for vault_id in shown:
@@ -158,7 +159,7 @@ def look(
         place = Place(sheet.chain_id, sheet.registry, vault_id)
         host = blobs.resolve().as_uri() + "/" if blobs else record.base_uri
         try:
-            fetch = (hosts or Hosts(None)).on(partial(BlobLog.beside, node)).blobs(host, vault_id).fetch
+            fetch = reachable.blobs(host, vault_id, hints=sheet.base_uris).fetch
             opened[vault_id] = roster_of(open_first(place, record, fetch, [kit.xwing], sheet.anchors.get(vault_id)))
         except (AccessEnded, BlobMissing, StorageUnavailable, Tampered) as error:  # the others go on
             shut[vault_id] = error
@@ -209,6 +210,7 @@ def restore_with_kit(
         practice.fund(url, found.owner, PRACTICE_FUNDS)
     folder = blobs.resolve().as_uri() + "/" if blobs else None
     config = Config(node.chain_id, url, registry, found.owner, confirmations(node.chain_id), folder, device, signer)
+    Hosts(home).take_hints(sheet.base_uris)
     return begin_with_all(home, passphrase, config, sheet.anchors)
 
 

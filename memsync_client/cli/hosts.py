@@ -49,7 +49,7 @@ def host_add(app: App, uri: str, endpoint: str | None, name: str | None, yes: bo
 @printing
 def host_list(app: App) -> None:
     """The hosts that this home knows. Asks neither node nor passphrase."""
-    known = Hosts(app.home).known()
+    known = Hosts(app.home).listed()
     labels = {vault_id.hex(): label for label, vault_id in app.home.labels().items()}
     lines = [
         "   ".join([line.uri, *([f"at {without_user(line.endpoint)}"] if line.endpoint else []), _whose(line, labels)])
@@ -73,6 +73,8 @@ def _data(line: Host) -> dict[str, str | None]:
 
 
 def _whose(line: Host, labels: dict[str, str]) -> str:
+    if line.hint:
+        return "read from where the others fail, as a sheet or an invitation says"
     return f"for {labels.get(line.vault, line.vault[:8])}" if line.vault else "for all vaults"
 
 

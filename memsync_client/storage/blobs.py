@@ -25,7 +25,8 @@ Progress = Callable[[int, int], None]  # (done, of how many)
 
 class Blobs:
     """``host`` is where the vault's blobs are for everyone, ``mirrors`` are others of the owner's that have them too;
-    ``copies`` a local folder, or None to keep none. ``first`` is a host to read from before all others.
+    ``copies`` a local folder, or None to keep none. ``first`` is a host to read from before all others, ``hints`` are
+    some to read from after them.
 
     ``owed`` keeps what a mirror could not take; ``say`` is told of a host that lacks what another has.
     """
@@ -36,12 +37,14 @@ class Blobs:
         copies: Path | None = None,
         first: Storage | None = None,
         mirrors: Sequence[Storage] = (),
+        hints: Sequence[Storage] = (),
         *,
         owed: Owed | None = None,
         say: Callable[[str], None] = lambda _: None,
     ) -> None:
         self.host = host
         self.mirrors = tuple(mirrors)
+        self._hints = tuple(hints)
         self._first = first
         self._copies = FileStorage(copies, durable=False) if copies else None
         self._owed = owed
@@ -74,13 +77,13 @@ class Blobs:
     def _from_hosts(self, blob_hash: bytes, what: str) -> bytes:
         """From the first host whose bytes are right; what the first of all says where none are."""
         trouble: list[MemSyncError] = []
-        for storage in (*([self._first] if self._first else []), *self.hosts):
+        for storage in (*([self._first] if self._first else []), *self.hosts, *self._hints):
             try:
                 data = _right(storage, blob_hash, what)
             except MemSyncError as error:
                 trouble.append(error)
                 continue
-            if storage in self.mirrors:
+            if storage not in (self._first, self.host):
                 self._say(f"{trouble[0].cause} {storage.name} has it. Next: memsync repair")
             return data
         raise trouble[0]
@@ -160,7 +163,7 @@ class Blobs:
 
     def anywhere(self, blob_hash: bytes) -> bytes | None:
         """The right bytes from whoever has them, the local copy first; None if nobody does."""
-        for storage in (self._copies, self._first, *self.hosts):
+        for storage in (self._copies, self._first, *self.hosts, *self._hints):
             if storage:
                 with suppress(MemSyncError):
                     return _right(storage, blob_hash)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ipaddress
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 IPFS = "ipfs://f01551220"  # base16, CID version 1, raw, SHA-256 of 32 bytes
@@ -12,6 +14,7 @@ EVM_MEANS = (
     " wrap. Nothing of it can be deleted: whoever ever gets an old key opens what it opened, also after a forget. Each"
     " byte costs about 40 gas, and each new keyring has 46,496 bytes. Nodes may prune logs: keep a mirror too."
 )
+_NAT64 = ipaddress.ip_network("64:ff9b::/96")
 _SHORT = {"ipfs:": IPFS, "ipfs://": IPFS}
 
 
@@ -39,3 +42,29 @@ def without_user(url: str) -> str:
         return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
     except ValueError:
         return url.partition("?")[0].rpartition("@")[2]
+
+
+def is_local(host: str) -> bool:
+    """Whether a host is of a private network by its name or address alone: what a proxy would be asked for."""
+    try:
+        return not is_public(host)
+    except ValueError:
+        return host == "localhost" or host.endswith((".localhost", ".local", ".internal")) or "." not in host
+
+
+def is_public(address: str) -> bool:
+    """Whether an IP address is one of the public Internet, also where it is wrapped into another."""
+    ip: Any = ipaddress.ip_address(address.partition("%")[0])
+    if ip.version == 6:
+        low = ipaddress.IPv4Address(int(ip) & 0xFFFF_FFFF) if ip in _NAT64 else None
+        ip = ip.ipv4_mapped or ip.sixtofour or low or ip
+    return bool(ip.is_global and not ip.is_multicast)
+
+
+def for_others(uri: str) -> bool:
+    """Whether others may be told of a host: no folder, and none of a private network by its name or address."""
+    try:
+        parts = urlsplit(uri)
+        return not is_folder(uri) and not (parts.scheme == "https" and is_local(parts.hostname or ""))
+    except ValueError:
+        return False

@@ -3,7 +3,6 @@ person has named the host."""
 
 from __future__ import annotations
 
-import ipaddress
 import socket
 import time
 from collections.abc import Mapping
@@ -21,14 +20,14 @@ from urllib3.exceptions import HTTPError
 
 from ..bounded import AT_ONCE, jittered, within
 from ..errors import MemSyncError, StorageUnavailable, Tampered
-from .uris import without_user
+from .uris import is_local, is_public, without_user
 
+_CONNECT_SECONDS = 10.0
 SECONDS = 60.0  # for one request, whatever the host does with it
 _PAUSES = (0.2, 0.8)  # seconds, each varied by half
 _TRANSIENT_STATUS = (429, 500, 502, 503, 504)
 _REDIRECTS = (301, 302, 303, 307, 308)
 _MOST_REDIRECTS = 3
-_NAT64 = ipaddress.ip_network("64:ff9b::/96")
 _CHECK = "Check that the host is up and reachable, then try again."
 _PRIVATE = "If it is yours: memsync host add, with this address."
 
@@ -50,7 +49,7 @@ class Web:
         self._mine = mine
         self._seconds = seconds
         self._session = requests.Session()
-        here = mine and _is_local(_host_of(url))
+        here = mine and is_local(_host_of(url))
         self._proxies = dict.fromkeys(_schemes(mine), "") if here else None  # None: those of the environment
         self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
         self._session.adapters.clear()
@@ -111,7 +110,7 @@ class Web:
                 headers={"Accept-Encoding": "identity"},  # so that nothing unpacks to more than it was
                 auth=credentials if any(credentials) else lambda request: request,  # .netrc is not for us
                 proxies=self._proxies,
-                timeout=self._seconds,
+                timeout=(min(_CONNECT_SECONDS, self._seconds), self._seconds),
                 allow_redirects=False,
                 stream=True,
             ) as response:
@@ -140,7 +139,7 @@ class Web:
         host = _host_of(url)
         if not host or urlsplit(url).scheme not in _schemes(self._mine):
             raise StorageUnavailable(f"{self.name} sends to where nothing is fetched from.", "Use another copy.")
-        if not self._mine and _is_local(host):
+        if not self._mine and is_local(host):
             raise _into_private(self.name)
 
 
@@ -179,15 +178,6 @@ class _PublicAdapter(HTTPAdapter):
         self.poolmanager.pool_classes_by_scheme = {"https": _PublicPool}
 
 
-def is_public(address: str) -> bool:
-    """Whether an IP address is one of the public Internet, also where it is wrapped into another."""
-    ip: Any = ipaddress.ip_address(address.partition("%")[0])
-    if ip.version == 6:
-        low = ipaddress.IPv4Address(int(ip) & 0xFFFF_FFFF) if ip in _NAT64 else None
-        ip = ip.ipv4_mapped or ip.sixtofour or low or ip
-    return bool(ip.is_global and not ip.is_multicast)
-
-
 def _bare(url: str) -> str:
     parts = urlsplit(url)
     return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], fragment=""))
@@ -202,14 +192,6 @@ def _host_of(url: str) -> str:
         return urlsplit(url).hostname or ""
     except ValueError:
         return ""
-
-
-def _is_local(host: str) -> bool:
-    """Whether a host is of a private network by its name or address alone: what a proxy would be asked for."""
-    try:
-        return not is_public(host)
-    except ValueError:
-        return host == "localhost" or host.endswith((".localhost", ".local", ".internal")) or "." not in host
 
 
 def _into_private(name: str) -> StorageUnavailable:

@@ -16,7 +16,7 @@ from urllib3.connection import HTTPSConnection
 
 from memsync_client.errors import BlobMissing, MemSyncError, StorageReadOnly, StorageUnavailable, Tampered
 from memsync_client.sealing import MAX_BLOB, sha256
-from memsync_client.storage import open_storage, web
+from memsync_client.storage import open_storage, uris, web
 from memsync_client.storage.blobs import Blobs
 from memsync_client.storage.https import HttpsStorage
 from tests.client.material import flipped
@@ -230,12 +230,12 @@ def test_get__answer_sets_a_cookie__it_is_not_sent_back(certificate: Path) -> No
     ],
 )
 def test_is_public__address_of_a_private_network__no(address: str) -> None:
-    assert not web.is_public(address)
+    assert not uris.is_public(address)
 
 
 @pytest.mark.parametrize("address", ["1.1.1.1", "93.184.215.14", "2606:4700:4700::1111", "64:ff9b::101:101"])
 def test_is_public__address_of_the_internet__yes(address: str) -> None:
-    assert web.is_public(address)
+    assert uris.is_public(address)
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::1]", "10.0.0.1", "nas", "nas.local", "169.254.169.254"])
@@ -285,7 +285,8 @@ def test_get__redirect__followed_to_public_addresses_only(certificate: Path, mon
         else:
             reply(handler, BLOB)
 
-    monkeypatch.setattr(web, "is_public", lambda address: address == "127.0.0.1")  # as if it were
+    for module in (web, uris):
+        monkeypatch.setattr(module, "is_public", lambda address: address == "127.0.0.1")  # as if it were
     with serving(answer, certificate) as url:
         assert open_storage(f"{url}moved/").get(HASH, MAX_BLOB) == BLOB
         with pytest.raises(StorageUnavailable, match="private network"):

@@ -10,7 +10,10 @@ import pytest
 
 from memsync_client.client import Client
 from memsync_client.errors import BlobMissing, InvalidRequest, StorageUnavailable
+from memsync_client.home import Home
 from memsync_client.hosts import Host
+from memsync_client.keys import HolderKey
+from memsync_client.recovery import kit_sheet, look, restore_with_kit, set_kit
 from memsync_client.vault import Vault
 from tests.e2e.machines import PASSPHRASE, Machine, again, grant, new_machine, new_owner, new_vault, texts
 from tests.killing import killed_at
@@ -110,6 +113,32 @@ def test_repair__host_away__others_are_served_and_it_says_why(
     done = vault.repair()
     assert isinstance(done.hosts[0].trouble, StorageUnavailable)
     assert len(done.hosts[1].brought) >= 4
+
+
+# Mirrors that others are told of --------------------------------------------------------------------------------------
+
+
+def test_mirror__of_a_host_that_is_gone__serves_readers_and_a_restore(
+    vault: Vault, owner: Client, tmp_path: Path, second: Path
+) -> None:
+    """A folder stays a secret of this home; the chain is for all."""
+    for uri in ("evm:", second.as_uri() + "/"):
+        owner.session.hosts.add(Host(uri))
+    vault.repair()
+    kit = HolderKey(bytes(range(32)))
+    set_kit(owner, kit.xwing.public)
+    tool = grant(vault, tmp_path / "tool", "claude")
+    first = (tmp_path / "first").as_uri() + "/"
+    sheet = kit_sheet(owner)
+    assert tool.result.invitation.base_uris == (first, "evm:")
+    assert sheet.base_uris == ("evm:", first)
+    shutil.rmtree(tmp_path / "first")
+    shutil.rmtree(second)
+    assert len(texts(tool.reader)) == 3
+    assert set(look(kit, sheet).opened) == {vault.place.vault_id}
+    new = Home(tmp_path / "new")
+    restore_with_kit(new, PASSPHRASE, kit, sheet, wallet=owner.home.wallet, name="new")
+    assert texts(Client(new, PASSPHRASE).vault()) == texts(tool.reader)
 
 
 # Move -----------------------------------------------------------------------------------------------------------------

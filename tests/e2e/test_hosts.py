@@ -33,7 +33,7 @@ def test_host__added__has_all_that_is_written_and_serves_what_the_other_forgot(
     first.mkdir()
     second.mkdir()
     added = machine.data("host", "add", str(second))
-    assert added == {"uri": f"{second.as_uri()}/", "endpoint": None, "vault": None}
+    assert added == {"uri": f"{second.as_uri()}/", "endpoint": None, "vault": None, "hint": False}
     assert machine.data("host", "list") == [added]
     machine.data("vault", "new", "novel", "--base-uri", str(first))
     machine.data("remember", "Ines is left-handed.")

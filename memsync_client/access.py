@@ -158,6 +158,26 @@ class LentVault(OpenedVault):
                     error.args = (error.cause,)
                 raise
 
+    def revoke_all(self) -> list[Receipt]:
+        """Takes back every grant, by a new tenure: of readers, private ones too, and of devices with an account of
+        their own, which open nothing of the new epoch then."""
+        with self._session.lock():
+            record, registry = self.record(), self._session.registry
+            call = registry.revoke_all(self.place.vault_id)
+            prepared = registry.prepare(call, self._session.owner_wallet.address)
+            receipts = [self._committer(record).transact(call, prepared)]
+            self._session.say("revoked on chain; the vault is locked until its new keyring stands")
+
+            def renew(view: View) -> Receipt:
+                return self._commit(view, Batch([]), self._next_keyring(view, False)).receipt
+
+            try:
+                return [*receipts, self._on_newest(renew)]
+            except MemSyncError as error:
+                error.cause = f"The revocation stands on chain; the new keys are not there yet. {error.cause}"
+                error.args = (error.cause,)
+                raise
+
     def _revoke_on_chain(self, record: VaultRecord, granted: PublicGrant) -> Receipt:
         """Ends a grant, and notes that this rise of the epoch is ours, unless the vault is locked by another's."""
         ours, registry = self._bumps_are_ours(record), self._session.registry

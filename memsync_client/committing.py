@@ -22,7 +22,7 @@ from .merging import merged, replaced_before
 from .outbox import Outbox
 from .pack_notes import PackNotes
 from .packs import Entry, PackNote, seal_pack, split
-from .reading import Seen, View, ancestor, read_forgotten, read_items
+from .reading import Progress, Seen, View, ancestor, read_forgotten, read_items
 from .records import Receipt
 from .sealing import MAX_BLOB, HoldsSecret, Place, sha256
 from .session import Session
@@ -124,6 +124,7 @@ class Committer:
         rewrite: Rewrite | None = None,
         then: Sequence[Call] = (),
         skips: tuple[bytes, ...] = (),
+        progress: Progress | None = None,
     ) -> Landed:
         """One new head over ``view`` with the memories of ``batch``, and a new keyring where one is given. The calls of
         ``then`` follow it in the same transaction; ``skips`` are the heads on chain that ``view`` passes over.
@@ -170,7 +171,7 @@ class Committer:
         if then:
             call = registry.multicall([call, *then])
         prepared = registry.prepare(call, self._session.wallet.address)  # a refusal comes before anything is stored
-        self._blobs.store(blobs)
+        self._blobs.store(blobs, progress)
         self._session.say(f"stored and read back {sum(map(len, blobs)):,} bytes")
         journal: dict[str, Any] = {
             "version": version,

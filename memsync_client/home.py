@@ -38,8 +38,8 @@ _PATIENCE, _LOOK = 0.5, 0.05  # seconds until it is said that one waits; between
 class Config:
     """The chain of a home: id, RPC URL (several that are to be compared: separated by spaces), registry and owner as
     checksum addresses, blocks to wait after a transaction, a folder to take blobs from instead of the base URI's (None:
-    the base URI's), this device's name, and who signs where it is not the wallet's file (``wallet.Account`` as text).
-    """
+    the base URI's), this device's name, who signs where it is not the wallet's file (``wallet.Account`` as text), and
+    what a coin is worth (``pricing.Money`` as text; None: not said)."""
 
     chain_id: int
     rpc: str
@@ -49,6 +49,7 @@ class Config:
     blobs: str | None = None
     device: str = "this device"
     signer: str | None = None
+    price: str | None = None
     format: int = _FORMAT
 
 

@@ -29,7 +29,7 @@ from .inbox import Inbox
 from .keyring import Roster
 from .outbox import Outbox
 from .pack_notes import PackNotes
-from .reading import Fetch, View, by_newest, open_view
+from .reading import Fetch, Progress, View, by_newest, open_view
 from .records import CommitEvent, PublicGrant, VaultRecord
 from .session import PRACTICE_CHAIN, Session
 from .storage.blobs import Blobs
@@ -125,8 +125,9 @@ class OpenedVault:
         rewrite: Rewrite | None = None,
         then: Sequence[Call] = (),
         skips: tuple[bytes, ...] = (),
+        progress: Progress | None = None,
     ) -> Landed:
-        landed = self._committer(view.record).commit(view, batch, ring, rewrite, then, skips)
+        landed = self._committer(view.record).commit(view, batch, ring, rewrite, then, skips, progress)
         if ring:
             self._sealed("bump").remove()
         before, roster = self.glance, ring.roster if ring else view.keyring.roster

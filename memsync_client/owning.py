@@ -36,16 +36,6 @@ class Owned:
     shut: MemSyncError | None
 
 
-def price(client: Client, call: Call) -> int:
-    """The gas that a call will take, by the node's estimate; what the contract would refuse is raised. Needs no
-    passphrase."""
-    session = client.session
-    if session.account is None:
-        _ = session.wallet  # says what is missing
-        raise AssertionError("unreachable")
-    return session.registry.prepare(call, session.account).gas
-
-
 def send(client: Client, call: Call) -> Receipt:
     """Sends a call from this home's wallet, and waits until it is final."""
     session = client.session

@@ -131,8 +131,10 @@ class History:
 
 @dataclass(frozen=True)
 class Receipt:
-    """A transaction that took effect in a block."""
+    """A transaction that took effect in a block. ``fee`` is what was paid for it, in wei; None where a node does not
+    say."""
 
     tx_hash: bytes
     gas_used: int
     block: Block
+    fee: int | None = None

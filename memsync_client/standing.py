@@ -31,12 +31,14 @@ class ReaderStanding:
 
 @dataclass(frozen=True)
 class VaultStanding:
-    """One vault. ``glance`` is what this device knew when it last opened it; the rest stands on chain, and is None or
-    empty where ``trouble`` kept it from being asked."""
+    """One vault: how many memories wait for a sync, and how many proposals of tools for a yes. ``glance`` is what this
+    device knew when it last opened it; the rest stands on chain, and is None or empty where ``trouble`` kept it from
+    being asked."""
 
     name: str
     vault_id: bytes
     waiting: int
+    proposed: int
     glance: Glance | None
     record: VaultRecord | None = None
     readers: tuple[ReaderStanding, ...] = ()
@@ -106,8 +108,8 @@ def standing(client: Client) -> Standing:
 
 
 def _vault(session: Session, vault: Vault, trouble: MemSyncError | None) -> VaultStanding:
-    glance, waiting = vault.glance, vault.waiting()
-    shown = VaultStanding(vault.label, vault.place.vault_id, waiting, glance, trouble=trouble)
+    glance, waiting, proposed = vault.glance, vault.waiting(), vault.proposed()
+    shown = VaultStanding(vault.label, vault.place.vault_id, waiting, proposed, glance, trouble=trouble)
     if trouble:
         return shown
     try:
@@ -115,8 +117,8 @@ def _vault(session: Session, vault: Vault, trouble: MemSyncError | None) -> Vaul
         recovery, offer = session.registry.recovery_of(record.vault_id), session.registry.offer_of(record.vault_id)
         readers = _readers(session, record, glance)
     except MemSyncError as error:
-        return VaultStanding(vault.label, vault.place.vault_id, waiting, glance, trouble=error)
-    return VaultStanding(vault.label, record.vault_id, waiting, glance, record, readers, offer, recovery)
+        return VaultStanding(vault.label, vault.place.vault_id, waiting, proposed, glance, trouble=error)
+    return VaultStanding(vault.label, record.vault_id, waiting, proposed, glance, record, readers, offer, recovery)
 
 
 def _readers(session: Session, record: VaultRecord, glance: Glance | None) -> tuple[ReaderStanding, ...]:

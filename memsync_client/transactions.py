@@ -64,6 +64,11 @@ class Prepared:
         """The most that it can cost, in wei."""
         return self.gas_limit * self.max_fee
 
+    @property
+    def usual_fee(self) -> int:
+        """What a gas costs at the newest block's base fee, in wei: ``max_fee`` leaves room for twice that."""
+        return (self.max_fee - self.priority_fee) // 2 + self.priority_fee
+
 
 @dataclass(frozen=True)
 class Signed:
@@ -257,11 +262,13 @@ class ContractClient:
             except (TransactionNotFound, TransactionIndexingInProgress, BlockNotFound):
                 return None
             status, gas_used = found["status"], to_number(found["gasUsed"])
+            paid = found.get("effectiveGasPrice")
+            fee = None if paid is None else gas_used * to_number(paid)
             if status not in (0, 1) or found["transactionHash"] != tx_hash or found["blockNumber"] != block.number:
                 raise ValueError("another transaction's receipt")
         if status == 0:
             raise self._why_reverted(tx_hash, block)
-        return Receipt(tx_hash, gas_used, block)
+        return Receipt(tx_hash, gas_used, block, fee)
 
     def wait(self, tx_hash: bytes, timeout: float = 120, confirmations: int = 0) -> Receipt:
         """Wait until a transaction is in a block and ``confirmations`` blocks are on top of it.

@@ -178,7 +178,12 @@ class Vault(GoingOnVault):
     # Sync -------------------------------------------------------------------------------------------------------------
 
     def sync(
-        self, *, keep_private: bool | None = None, keep_edits: bool | None = None, accept_rollback: bool = False
+        self,
+        *,
+        keep_private: bool | None = None,
+        keep_edits: bool | None = None,
+        accept_rollback: bool = False,
+        progress: Progress | None = None,
     ) -> SyncResult:
         """Commits what waits in one transaction, and takes in what other devices committed.
 
@@ -205,7 +210,7 @@ class Vault(GoingOnVault):
                 if not batch.entries and ring is None:
                     self._outbox.remove(batch.outbox)
                     return SyncResult(0, found.already, view.record.version, None, found.held, found.blocked)
-                landed = self._commit(view, batch, ring)
+                landed = self._commit(view, batch, ring, progress=progress)
                 return SyncResult(len(batch.entries), found.already, landed.version, landed, found.held, found.blocked)
 
             try:

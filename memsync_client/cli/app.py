@@ -11,10 +11,11 @@ import json
 import os
 import sys
 import unicodedata
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from decimal import Decimal
 from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
@@ -27,6 +28,7 @@ from ..errors import InvalidRequest, MemSyncError, NotInitialised, PassphraseNot
 from ..home import Home
 from ..keys import self_test
 from ..memories import Memory
+from ..pricing import Money, Price
 from ..reading import Progress
 from ..records import Receipt
 from ..sealing import HoldsSecret
@@ -43,7 +45,9 @@ class App(HoldsSecret):
     rpc: str | None = None
     passphrase_fd: int | None = None
     json: bool = False
+    color: bool | None = None  # None: where it is shown on a terminal
     command: str = ""
+    bar: _Bar | None = None
     done: list[dict[str, Any]] = field(default_factory=list)  # what stands, should the rest fail
     _passphrase: str | None = field(default=None, repr=False)
     _from_keyring: bool = False
@@ -96,13 +100,15 @@ class App(HoldsSecret):
 
     def say(self, text: str) -> None:
         """A step of a longer work, on standard error."""
+        if self.bar:
+            self.bar.end()
         if not self.json:
-            click.echo(f"  {text}", err=True)
+            click.echo(f"  {text}", err=True, color=self.color)
 
     def line(self, text: str) -> None:
         """A line of the answer that is true already, before the rest is."""
         if not self.json:
-            click.echo(safe(text))
+            click.echo(_coloured(safe(text)), color=self.color)
 
     def result(self, data: Any, *lines: str) -> None:
         """The command's answer: ``data`` with --json, else the lines."""
@@ -143,9 +149,17 @@ rpc_option = click.option(
     "--passphrase-fd", type=int, metavar="N", help="Read the passphrase from this file descriptor, not the terminal."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@click.option("--no-color", is_flag=True, help="No colours (nor with NO_COLOR in the environment, nor when piped).")
 @click.version_option(package_name="memsync-client")
 @click.pass_context
-def root(context: click.Context, home: Path | None, rpc: str | None, passphrase_fd: int | None, as_json: bool) -> None:
+def root(
+    context: click.Context,
+    home: Path | None,
+    rpc: str | None,
+    passphrase_fd: int | None,
+    as_json: bool,
+    no_color: bool,
+) -> None:
     """Your AI memory as an asset of your own: sealed on this device, registered from your wallet, lent to tools and
     taken back.
 
@@ -154,6 +168,8 @@ def root(context: click.Context, home: Path | None, rpc: str | None, passphrase_
     app = context.obj
     app.home = Home(home) if home else app.home
     app.rpc, app.passphrase_fd, app.json = rpc, passphrase_fd, as_json
+    if no_color or os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
+        app.color = context.color = False
     self_test()
     passphrases.finish_change(app.home)
     if context.invoked_subcommand is None:
@@ -210,7 +226,7 @@ def report_error(app: App, error: MemSyncError, name: str = "") -> None:
     if app.json:
         report(app, name or type(error).__name__, error.exit_code, error.cause, error.next_step)
     else:
-        click.echo(f"error: {safe(error.cause)}", err=True)
+        click.echo(f"{click.style('error:', fg='red', bold=True)} {safe(error.cause)}", err=True, color=app.color)
         if error.next_step:
             click.echo(f"       {safe(error.next_step)}", err=True)
 
@@ -224,20 +240,52 @@ def report(app: App, name: str, exit_code: int, cause: str, next_step: str) -> N
     click.echo(json.dumps(answer, default=_plain, ensure_ascii=False))
 
 
+class _Bar:
+    """A bar on a terminal: drawn with the first step of several, and ended before anything else is said."""
+
+    def __init__(self, app: App, label: str) -> None:
+        self._app, self._label = app, label
+        self._drawn: Any = None
+
+    def step(self, done: int, total: int) -> None:
+        """See Progress."""
+        if self._drawn is None and done < total:
+            self._drawn = click.progressbar(length=total, label=self._label, file=sys.stderr, color=self._app.color)
+            self._drawn.render_progress()
+        if self._drawn:
+            self._drawn.length = total
+            self._drawn.update(done - self._drawn.pos)
+
+    def end(self) -> None:
+        """Leaves it as it stands, on a line of its own."""
+        if self._drawn:
+            self._drawn.render_finish()
+            self._drawn = None
+
+
 @contextmanager
 def progress_bar(app: App, label: str) -> Iterator[Progress | None]:
     """A bar on a terminal, nothing elsewhere."""
-    if app.json or not sys.stderr.isatty():
+    if app.json or not sys.stderr.isatty() or os.environ.get("TERM") == "dumb":
         yield None
         return
-    bar: Any
-    with click.progressbar(length=1, label=label, file=sys.stderr) as bar:
+    app.bar = _Bar(app, label)
+    try:
+        yield app.bar.step
+    finally:
+        app.bar.end()
+        app.bar = None
 
-        def step(done: int, total: int) -> None:
-            bar.length = total
-            bar.update(done - bar.pos)
 
-        yield step
+_SIGNALS = {"Next:": "green", "WARNING:": "yellow"}
+
+
+def _coloured(line: str) -> str:
+    """The line with the words in colour that call for attention."""
+    for word, colour in _SIGNALS.items():
+        if line.lstrip().startswith(word):
+            return line.replace(word, click.style(word, fg=colour), 1)
+    return line
 
 
 def safe(text: str) -> str:
@@ -267,10 +315,41 @@ def when(moment: datetime | None) -> str:
     return {0: "today", -1: "yesterday", 1: "tomorrow"}.get(away, day(moment))
 
 
-def gas_cost(app: App, gas: int) -> str:
-    """An amount of gas in words; on a practice chain it costs nothing."""
-    free = app.home.config().chain_id == PRACTICE_CHAIN
-    return f"{gas:,} gas, free here" if free else f"{gas:,} gas"
+def gas_cost(app: App, gas: int, fee: int | None = None) -> str:
+    """An amount of gas in words, and what it costs (``fee``, in wei) in coins and, where the person has said what one
+    is worth, in money. On a practice chain it costs nothing."""
+    config = app.home.config()
+    if config.chain_id == PRACTICE_CHAIN:
+        return f"{gas:,} gas, free here"
+    if fee is None:
+        return f"{gas:,} gas"
+    money = f", {Money.parse(config.price).of(fee)}" if config.price else ""
+    return f"{gas:,} gas, {coins(fee)} coins{money}"
+
+
+def cost_of(app: App, receipts: Iterable[Receipt]) -> str:
+    """What transactions have cost, in words."""
+    given = list(receipts)
+    fees = [receipt.fee for receipt in given]
+    fee = None if None in fees else sum(fee for fee in fees if fee is not None)
+    return gas_cost(app, sum(receipt.gas_used for receipt in given), fee)
+
+
+def price_of(app: App, price: Price | None) -> str:
+    """What a step will cost, as the end of a sentence; empty where nobody here could pay for it."""
+    return f", for about {gas_cost(app, price.gas, price.fee)}" if price else ""
+
+
+def price_data(price: Price | None) -> dict[str, int | None]:
+    """The same in JSON: gas, and wei at the price of now."""
+    return {"gas": price.gas, "fee": price.fee} if price else {"gas": None, "fee": None}
+
+
+def coins(wei: int) -> str:
+    """An amount of the chain's own coin: to six places, or to the first one that is not 0."""
+    amount = Decimal(wei) / 10**18
+    places = max(6, 1 - amount.adjusted()) if amount else 1
+    return f"{amount:,.{places}f}".rstrip("0").rstrip(".")
 
 
 def one_entry(line: str) -> str:
@@ -295,7 +374,8 @@ def memory_data(memory: Memory) -> dict[str, Any]:
 
 def receipt_data(receipt: Receipt) -> dict[str, Any]:
     """A transaction in JSON."""
-    return {"tx": receipt.tx_hash.hex(), "gas": receipt.gas_used, "block": receipt.block.number}
+    paid = {} if receipt.fee is None else {"fee": receipt.fee}
+    return {"tx": receipt.tx_hash.hex(), "gas": receipt.gas_used, "block": receipt.block.number, **paid}
 
 
 def _plain(value: Any) -> Any:

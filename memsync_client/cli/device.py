@@ -16,7 +16,7 @@ from ..errors import InvalidCard
 from ..kit import phrase
 from ..records import Receipt
 from ..vault import Vault
-from .app import App, counted, gas_cost, printing, rpc_option, safe
+from .app import App, cost_of, counted, printing, rpc_option, safe
 from .completing import device_names, files
 from .given import text_of
 from .kit import sheet_given
@@ -108,19 +108,18 @@ def device_add(
         app.say(what)
         app.say(f"{_COMPARE} {compare}")
         app.confirm("Are they the same?", yes)
-    gas = 0
+    sent: list[Receipt] = []
 
     def count(vault: Vault, receipt: Receipt | None) -> None:
-        nonlocal gas
-        gas += receipt.gas_used if receipt else 0
+        sent.extend([receipt] if receipt else [])
         app.say(f"{vault.label}: {'added' if receipt else 'had it already'}")
 
     sheet = library.add_device(client, parsed, lasting, done=count)
     again = phrase(str(sheet))
     drawn = show_qr(app, str(sheet), qr, qr_file)
     app.result(
-        data | {"gas": gas, "sheet": str(sheet), "sheet_phrase": again} | drawn,
-        f"{parsed.name} has the keys of {counted(len(vaults), 'vault', 'vaults')}. {gas_cost(app, gas)}.",
+        data | {"gas": _gas(sent), "sheet": str(sheet), "sheet_phrase": again} | drawn,
+        f"{parsed.name} has the keys of {counted(len(vaults), 'vault', 'vaults')}. {cost_of(app, sent)}.",
         "Give it this sheet, for `memsync device join`:",
         str(sheet),
         _COMPARE,
@@ -221,18 +220,17 @@ def device_remove(app: App, name: str, keep_added: bool, dry_run: bool, yes: boo
     for line in stay:
         app.say(safe(line))
     app.confirm(f"{what} {', '.join(map(_who, remaining)) or 'Nobody'} would still hold keys. Go on?", yes)
-    gas = 0
+    sent: list[Receipt] = []
 
     def count(vault: Vault, receipts: list[Receipt]) -> None:
-        nonlocal gas
-        gas += sum(receipt.gas_used for receipt in receipts)
+        sent.extend(receipts)
         app.say(f"{vault.label}: new keys, new epoch")
 
     library.remove_device(client, plan, keep_added=keep_added, done=count)
     app.result(
-        data | {"kept_added": keep_added, "gas": gas},
+        data | {"kept_added": keep_added, "gas": _gas(sent)},
         f"{plan.name} opens nothing sealed from now on. What was sealed before, it may have kept."
-        f" {gas_cost(app, gas)}.",
+        f" {cost_of(app, sent)}.",
         *(["The recovery kit went with it. Next: memsync kit make"] if goes and "(kit)" in goes else []),
     )
 
@@ -247,6 +245,10 @@ def _remaining(plan: library.Removal, keep_added: bool) -> list[dict[str, Any]]:
             line |= {"key_phrase": phrase(key_id.hex()), "vaults": []}
             found.setdefault(key_id, line)["vaults"].append(vault)
     return list(found.values())
+
+
+def _gas(receipts: list[Receipt]) -> int:
+    return sum(receipt.gas_used for receipt in receipts)
 
 
 def _who(item: dict[str, Any]) -> str:

@@ -9,7 +9,7 @@ import click
 from ..hosting import Mended
 from ..hosts import Host, Hosts
 from ..storage.uris import EVM, EVM_MEANS, whole, without_user
-from .app import App, counted, gas_cost, printing, progress_bar, receipt_data
+from .app import App, cost_of, counted, gas_cost, printing, progress_bar, receipt_data
 from .completing import vault_option
 from .owner import vault
 
@@ -177,7 +177,7 @@ def vault_move(app: App, name: str, uri: str, delete_old: bool, dry_run: bool, y
             **receipt,
         },
         f'"{target.label}" is at {base_uri}: {counted(done.blobs, "blob", "blobs")} copied ({done.size:,} bytes), read'
-        f" back; {gas_cost(app, receipt.get('gas', 0))}.",
+        f" back; {cost_of(app, [done.receipt] if done.receipt else [])}.",
         *left,
         "Sheets and invitations that were printed before name the old host: memsync kit sheet prints a new one.",
     )

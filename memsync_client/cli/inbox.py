@@ -11,7 +11,7 @@ from ..errors import InvalidRequest, UnknownMemory
 from ..inbox import Proposal
 from ..memories import Memory
 from ..tools import Tools
-from .app import App, counted, day, gas_cost, memory_data, one_entry, printing, receipt_data
+from .app import App, cost_of, counted, day, memory_data, one_entry, printing, receipt_data
 from .completing import vault_option
 
 _ids = click.argument("ids", metavar="[ID]…", nargs=-1)
@@ -68,7 +68,7 @@ def inbox_approve(
         app.confirm(f"Forget {counted(forgets, 'memory', 'memories')} for good?", yes)
     done = vault.approve(chosen)
     receipts = [landed.receipt for landed in done.kept.landed] if done.kept else []
-    cost = f" {gas_cost(app, sum(receipt.gas_used for receipt in receipts))}." if receipts else ""
+    cost = f" {cost_of(app, receipts)}." if receipts else ""
     left = vault.proposed()
     lines = [f"{counted(done.added, 'memory waits', 'memories wait')} for the next sync. Next: memsync sync"]
     lines = lines if done.added else []

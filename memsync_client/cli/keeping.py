@@ -9,10 +9,23 @@ from typing import Any
 
 import click
 
+from .. import pricing
 from ..errors import InvalidRequest
 from ..keeping import Kept, Level
 from ..keyring import Holder
-from .app import App, counted, gas_cost, memory_data, one_entry, printing, progress_bar, receipt_data, safe
+from .app import (
+    App,
+    cost_of,
+    counted,
+    memory_data,
+    one_entry,
+    price_data,
+    price_of,
+    printing,
+    progress_bar,
+    receipt_data,
+    safe,
+)
 from .completing import vault_option
 from .owner import Duration
 
@@ -35,8 +48,9 @@ class Period(Duration):
 @click.option("--clean", is_flag=True, help="Seal all of it anew, link nothing, delete the old blobs where possible.")
 @click.option("--every", type=Period(), help="Let each sync rotate once the keys are that old: 90d, 12w; or never.")
 @click.option("--dry-run", is_flag=True, help="Say what would be done; write nothing.")
+@click.option("--yes", is_flag=True, help="Do not ask, where it is --clean.")
 @printing
-def rotate(app: App, name: str | None, clean: bool, every: timedelta | None, dry_run: bool) -> None:
+def rotate(app: App, name: str | None, clean: bool, every: timedelta | None, dry_run: bool, yes: bool) -> None:
     """Make new keys: what is sealed from now on opens with them alone.
 
     Old packs stay, and who may read back still reads them. With --clean nothing sealed before opens with a new key.
@@ -50,9 +64,13 @@ def rotate(app: App, name: str | None, clean: bool, every: timedelta | None, dry
         record = target.record()
         epoch = record.epoch if record.locked else record.epoch + 1
         how = "all of it sealed anew, and the old blobs deleted where possible" if clean else "the old packs stay"
-        data = {"dry_run": True, "clean": clean, "epoch": epoch, "version": record.version}
-        app.result(data, f'Would make the keys of epoch {epoch} for "{target.label}"; {how}. Nothing written.')
+        price = pricing.of_commit(target, rotates=True)
+        data = {"dry_run": True, "clean": clean, "epoch": epoch, "version": record.version} | price_data(price)
+        what = f'Would make the keys of epoch {epoch} for "{target.label}"{price_of(app, price)}'
+        app.result(data, f"{what}; {how}. Nothing written.")
         return
+    if clean:
+        app.confirm(f'Seal all of "{target.label}" anew, and delete its old blobs from its hosts?', yes)
     with progress_bar(app, "sealing anew") as step:
         done = target.rotate(clean=clean, every=every, progress=step)
     epoch = target.record().epoch
@@ -113,7 +131,9 @@ def forget(
     if dry_run:
         shown = [one_entry(f"{memory.id.hex()[:8]}  {memory.content}") for memory in found]
         data = what | {"found": [memory_data(memory) for memory in found]}
-        app.result(data, *shown, f"Would forget {_memories(gone)} at level {level}. Nothing written.")
+        price = pricing.of_commit(target, rotates=reach is not Level.GONE) if gone else None
+        would = f"Would forget {_memories(gone)} at level {level}{price_of(app, price)}. Nothing written."
+        app.result(data | price_data(price), *shown, would)
         return
     if not gone:
         app.result(what | _data(Kept(())), "Nothing found to forget.")
@@ -189,13 +209,10 @@ def _remains(done: Kept) -> list[str]:
 
 
 def _cost(app: App, done: Kept) -> str:
-    gas = sum(landed.receipt.gas_used for landed in done.landed) + sum(receipt.gas_used for receipt in done.receipts)
-    count = len(done.landed) + len(done.receipts)
-    return (
-        f"{counted(count, 'transaction', 'transactions')}, {gas_cost(app, gas)}."
-        if count
-        else "No transaction was needed."
-    )
+    receipts = [*(landed.receipt for landed in done.landed), *done.receipts]
+    if not receipts:
+        return "No transaction was needed."
+    return f"{counted(len(receipts), 'transaction', 'transactions')}, {cost_of(app, receipts)}."
 
 
 def _memories(ids: Sequence[bytes]) -> str:

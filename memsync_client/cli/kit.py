@@ -11,7 +11,7 @@ from typing import Any
 import click
 from eth_utils import to_checksum_address
 
-from .. import keyfile, recovery
+from .. import keyfile, pricing, recovery
 from .. import kit as words
 from ..cards import Sheet
 from ..client import Client
@@ -19,8 +19,10 @@ from ..errors import InvalidKit, InvalidRequest
 from ..keyfile import ask
 from ..keyring import Role
 from ..keys import HolderKey, PublicKey
+from ..records import Receipt
 from ..sealing import SECRET_BYTES
-from .app import App, ask_secret, counted, gas_cost, lines_of, printing
+from ..vault import Vault
+from .app import App, ask_secret, cost_of, counted, lines_of, price_data, price_of, printing
 from .given import text_of
 from .qr import check_qr, qr_options, show_qr
 
@@ -127,29 +129,34 @@ def kit_make(app: App, path: Path | None, dry_run: bool, yes: bool, kit_passphra
     old = [v.label for v, roster in opened if any(holder.role is Role.KIT for holder in roster.holders)]
     replaces = f"The kit of {', '.join(old)} would be void from then on" if old else "There is no kit to replace"
     if dry_run:
-        data = {"dry_run": True, "vaults": [vault.label for vault in vaults], "replaces": old}
-        data |= {"not_opened": sorted(client.shut)}
-        app.result(data, f"Would add a new kit to {counted(len(vaults), 'vault', 'vaults')}. {replaces}.")
+        data: dict[str, Any] = {"dry_run": True, "vaults": [vault.label for vault in vaults], "replaces": old}
+        price = pricing.summed(pricing.of_commit(vault, keyring=True, rotates=vault.label in old) for vault in vaults)
+        data |= {"not_opened": sorted(client.shut)} | price_data(price)
+        where = f"{counted(len(vaults), 'vault', 'vaults')}{price_of(app, price)}"
+        app.result(data, f"Would add a new kit to {where}. {replaces}.")
         return
     client.session.unlock()
     if old:
         app.confirm(f"{replaces}. Go on?", yes)
     made = new_kit(app, path, kit_passphrase_fd)
-    gas = 0
+    sent: list[Receipt] = []
 
-    def count(vault: Any, receipts: list[Any]) -> None:
-        nonlocal gas
-        gas += sum(receipt.gas_used for receipt in receipts)
+    def count(vault: Vault, receipts: list[Receipt]) -> None:
+        sent.extend(receipts)
         app.say(f"{vault.label}: the kit has its keys")
 
     recovery.set_kit(client, made.public, count)
     app.result(
         made.data
-        | {"sheet": str(recovery.kit_sheet(client)), "vaults": [v.label for v in vaults], "gas": gas}
+        | {
+            "sheet": str(recovery.kit_sheet(client)),
+            "vaults": [v.label for v in vaults],
+            "gas": sum(receipt.gas_used for receipt in sent),
+        }
         | {"not_opened": sorted(client.shut)},
         *made.lines,
         *sheet_lines(client),
-        f"In {counted(len(vaults), 'vault', 'vaults')}, and in those that you make here. {gas_cost(app, gas)}.",
+        f"In {counted(len(vaults), 'vault', 'vaults')}, and in those that you make here. {cost_of(app, sent)}.",
         *(["The kit before it is void from now on: destroy it."] if old else []),
         "Next, with the paper in your hands: memsync kit check",
     )

@@ -11,13 +11,15 @@ from typing import Any
 
 import click
 
+from .. import pricing
 from ..access import DEFAULT_GRANT
 from ..cards import Card
 from ..errors import InvalidCard, StorageUnavailable
 from ..hosting import PUBLIC_HOSTS
 from ..keyring import Holder, Role
 from ..storage.uris import EVM, EVM_MEANS
-from .app import App, counted, day, gas_cost, printing, receipt_data
+from ..vault import Vault
+from .app import App, cost_of, counted, day, price_data, price_of, printing, progress_bar, receipt_data
 from .completing import durations, files, lent_names, vault_names, vault_option
 from .given import memory_text, text_of
 from .qr import check_qr, qr_options, show_qr
@@ -106,7 +108,7 @@ def vault_new(app: App, name: str, base_uri: str | None, yes: bool) -> None:
             "not_opened": sorted(client.shut),
             **receipt_data(made.receipt),
         },
-        f'Vault "{name}" is yours. Its name is sealed too. {gas_cost(app, made.receipt.gas_used)}.',
+        f'Vault "{name}" is yours. Its name is sealed too. {cost_of(app, [made.receipt])}.',
         f"Who holds its keys: {', '.join(_who(item) for item in holders)}.",
         *(
             f"{_who(item)} is not in every vault, so not in this one. If it is yours: memsync "
@@ -215,14 +217,28 @@ def edit(app: App, memory_id: str, text: str, name: str | None) -> None:
     help="Whether to commit edits that wait for a yes, since their memories were forgotten meanwhile.",
 )
 @click.option("--accept-rollback", is_flag=True, help="Accept an older state of the chain than this device has seen.")
+@click.option("--dry-run", is_flag=True, help="Say what waits, and what a commit costs; write nothing.")
 @printing
-def sync(app: App, name: str | None, keep_private: bool | None, keep_edits: bool | None, accept_rollback: bool) -> None:
+def sync(
+    app: App,
+    name: str | None,
+    keep_private: bool | None,
+    keep_edits: bool | None,
+    accept_rollback: bool,
+    dry_run: bool,
+) -> None:
     """Seal and commit what waits, in one transaction a vault, and take in what other devices committed."""
     client = app.client()
+    if dry_run:
+        _would_sync(app, [client.vault(name)] if name else client.vaults())
+        return
     for vault in client.adopt() if name is None else []:
         app.line(f'Found vault "{vault.label}" on chain.')
     for target in [client.vault(name)] if name else client.vaults():
-        done = target.sync(keep_private=keep_private, keep_edits=keep_edits, accept_rollback=accept_rollback)
+        with progress_bar(app, f"storing {target.label}") as step:
+            done = target.sync(
+                keep_private=keep_private, keep_edits=keep_edits, accept_rollback=accept_rollback, progress=step
+            )
         landed = done.landed
         again = f" {done.already} were in the vault already." if done.already else ""
         again += f" {done.blocked} were forgotten, and stay so." if done.blocked else ""
@@ -232,7 +248,7 @@ def sync(app: App, name: str | None, keep_private: bool | None, keep_edits: bool
                 " memsync sync --keep-edits, or --drop-edits."
             )
         if landed:
-            gas = gas_cost(app, landed.receipt.gas_used)
+            gas = cost_of(app, [landed.receipt])
             cost = f"{landed.stored_bytes:,} bytes stored, read back; one transaction, {gas}"
             app.line(f"{target.label}: {done.committed} sealed, {cost}.{again}")
         else:
@@ -248,6 +264,20 @@ def sync(app: App, name: str | None, keep_private: bool | None, keep_edits: bool
         sent = {"stored_bytes": landed.stored_bytes, **receipt_data(landed.receipt)} if landed else {}
         app.done.append(item | sent)
     app.result(app.done, *([] if app.done else ["No vault yet. Next: memsync vault new NAME"]))
+
+
+def _would_sync(app: App, vaults: list[Vault]) -> None:
+    """A dry run: what waits, and the price of a commit where one is due."""
+    data: list[dict[str, Any]] = []
+    lines = []
+    for target in vaults:
+        waiting, locked = target.waiting(), target.record().locked
+        price = pricing.of_commit(target) if waiting or locked else None
+        data.append({"name": target.label, "waiting": waiting, "locked": locked, "dry_run": True} | price_data(price))
+        keys = ", with new keys" if locked else ""
+        due = f"one commit{keys}{price_of(app, price)}" if waiting or locked else "nothing to commit"
+        lines.append(f"{target.label}: {waiting:,} waiting; {due}.")
+    app.result(data, *lines, "Nothing written.")
 
 
 @click.command()
@@ -289,9 +319,14 @@ def grant(
     who = f"{parsed.name} (key {parsed.key.id.hex()[:16]}, address 0x{parsed.address.hex()})"
     scope = f'what is sealed from now on of "{target.label}"' if from_now else f'ALL of "{target.label}"'
     if dry_run:
+        price = pricing.of_grant(target, parsed, lasting, private=private, from_now=from_now)
         data = {"reader": parsed.name, "key_id": parsed.key.id, "address": f"0x{parsed.address.hex()}", "dry_run": True}
         days = lasting / timedelta(days=1)
-        app.result(data, f"Would let {who} read {scope} for {days:g} days. Nothing written.", HONEST)
+        app.result(
+            data | price_data(price),
+            f"Would let {who} read {scope} for {days:g} days{price_of(app, price)}. Nothing written.",
+            HONEST,
+        )
         return
     done = target.grant(parsed, lasting, private=private, from_now=from_now)
     drawn = show_qr(app, str(done.invitation), qr, qr_file)
@@ -306,7 +341,7 @@ def grant(
             **receipt_data(done.receipt),
         },
         f"{parsed.name} can read {scope} until {day(done.expires)}, and keeps what it reads. "
-        f"{gas_cost(app, done.receipt.gas_used)}.",
+        f"{cost_of(app, [done.receipt])}.",
         HONEST,
         "Give the reader this invitation, for `memsync reader join`:",
         str(done.invitation),
@@ -330,14 +365,39 @@ def grants(app: App, name: str | None) -> None:
 
 
 @click.command()
-@click.argument("reader", shell_complete=lent_names)
+@click.argument("reader", required=False, shell_complete=lent_names)
+@click.option("--all", "everyone", is_flag=True, help="Every reader, and every other account that may commit.")
 @vault_option
+@click.option("--dry-run", is_flag=True, help="Say whom it would leave out, and what it costs; write nothing.")
+@click.option("--yes", is_flag=True, help="Do not ask, where it is all.")
 @printing
-def revoke(app: App, reader: str, name: str | None) -> None:
-    """Take back what was granted to READER (its name or address). New keys leave it out from now on."""
-    receipts = app.client().vault(name).revoke(reader)
-    gas = sum(receipt.gas_used for receipt in receipts)
+def revoke(app: App, reader: str | None, everyone: bool, name: str | None, dry_run: bool, yes: bool) -> None:
+    """Take back what was granted to READER (its name or address), or with --all to everyone: readers, and devices with
+    an account of their own. New keys leave them out from now on.
+
+    \b
+    memsync revoke claude
+    memsync revoke --all --dry-run
+    """
+    if everyone == (reader is not None):
+        raise click.UsageError("Name a reader, or --all.")
+    target = app.client().vault(name)
+    if dry_run:
+        found = [line for line in target.grants() if everyone or reader in (line.name, line.address)]
+        price = pricing.of_revocation(target, next((line.address for line in found if line.address), None))
+        names = ", ".join(line.name for line in found) or "nobody"
+        data = {"readers": [line.name for line in found], "dry_run": True} | price_data(price)
+        app.result(data, f"Would leave out {names}{price_of(app, price)}. Nothing written.")
+        return
+    if everyone:
+        app.confirm(f'Take back every grant of "{target.label}", also of devices with an account of their own?', yes)
+    receipts = target.revoke(reader) if reader else target.revoke_all()
     app.result(
-        {"reader": reader, "gas": gas, "transactions": [receipt_data(receipt) for receipt in receipts]},
-        f"{reader} opens nothing sealed from now on. What was sealed before, it may have kept. {gas_cost(app, gas)}.",
+        {
+            "reader": reader,
+            "gas": sum(receipt.gas_used for receipt in receipts),
+            "transactions": [receipt_data(receipt) for receipt in receipts],
+        },
+        f"{reader or 'Whoever was granted'} opens nothing sealed from now on. What was sealed before, it may have kept."
+        f" {cost_of(app, receipts)}.",
     )

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 import click
 from eth_utils import is_address, to_checksum_address
 
-from .. import owning
+from .. import owning, pricing
 from ..cards import DeviceCard
 from ..client import Client
 from ..errors import InvalidCard
 from ..kit import phrase
 from ..records import Receipt
-from .app import App, day, gas_cost, printing, receipt_data
+from .app import App, cost_of, day, price_data, price_of, printing, receipt_data
 from .completing import durations, files, vault_names, vault_option
 from .given import text_of
 from .owner import Duration
@@ -69,14 +69,14 @@ def _tried(
 ) -> bool:
     """Lets the contract refuse first, then says what would be done and asks. False after a dry run, which has been
     answered then."""
-    gas = owning.price(client, call)
+    price = pricing.of_call(client.session, call)
     if dry_run:
-        would = f"{what}: about {gas_cost(app, gas)}."
-        app.result(data | {"dry_run": True, "gas": gas}, would, *notes, "Nothing written.")
+        data |= {"dry_run": True} | price_data(price)
+        app.result(data, f"{what}{price_of(app, price)}.", *notes, "Nothing written.")
         return False
     for note in notes:
         app.say(note)
-    app.confirm(f"{what}, for about {gas_cost(app, gas)}?", yes)
+    app.confirm(f"{what}{price_of(app, price)}?", yes)
     return True
 
 
@@ -344,4 +344,4 @@ def _sent(receipts: list[Receipt] | tuple[Receipt, ...]) -> dict[str, Any]:
 
 
 def _cost(app: App, receipts: list[Receipt] | tuple[Receipt, ...]) -> str:
-    return gas_cost(app, sum(receipt.gas_used for receipt in receipts))
+    return cost_of(app, receipts)

@@ -100,4 +100,4 @@ def _draw(app: App, code: Any) -> None:
     drawn = io.StringIO()
     code.terminal(out=drawn, border=_BORDER, compact=True)
     for line in drawn.getvalue().splitlines():
-        click.echo(f"{_WHITE_ON_BLACK}{line}{_PLAIN}")
+        click.echo(f"{_WHITE_ON_BLACK}{line}{_PLAIN}", color=app.color)

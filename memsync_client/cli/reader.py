@@ -15,7 +15,7 @@ from ..memories import Memory
 from ..reader import Reader, card_of, new_reader
 from ..search import Filter, Hit, Part
 from ..vault import Vault
-from .app import App, counted, day, memory_data, one_entry, printing, progress_bar
+from .app import App, counted, day, memory_data, one_entry, printing, progress_bar, when
 from .completing import files, reader_names, vault_option
 from .given import text_of
 from .qr import check_qr, qr_options, show_qr
@@ -209,5 +209,5 @@ def _hit_line(rank: int, hit: Hit, why: bool) -> str:
 
 
 def _origin(memory: Memory) -> str:
-    parts: list[Any] = [memory.source.platform if memory.source else "you", day(memory.created)]
+    parts: list[Any] = [memory.source.platform if memory.source else "you", when(memory.created)]
     return ", ".join(parts)

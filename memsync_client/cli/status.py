@@ -9,7 +9,7 @@ from ..client import Client
 from ..home import KitNote
 from ..session import PRACTICE_CHAIN
 from ..standing import ReaderStanding, Standing, VaultStanding, standing
-from .app import App, counted, day, when
+from .app import App, coins, counted, day, when
 
 _LOW = 10**15  # wei: a few dozen commits at a usual price
 _NOT_ASKED = "Private readers, and what only your keys open, are not shown without the passphrase: memsync grants"
@@ -88,6 +88,7 @@ def _vault(found: Standing, vault: VaultStanding) -> list[str]:
     glance, record = vault.glance, vault.record
     saved = f"{glance.memories:,} saved, " if glance and glance.memories is not None else ""
     line = f"{vault.name}   {saved}{vault.waiting:,} waiting"
+    line += f", {counted(vault.proposed, 'proposal', 'proposals')} in the inbox" if vault.proposed else ""
     if vault.trouble and not found.trouble:
         line += f"   can't be asked: {vault.trouble.cause}"
     if record is None:
@@ -124,11 +125,6 @@ def _made(kit: KitNote) -> str:
     return "today" if kit.made == datetime.now(UTC).date().isoformat() else kit.made
 
 
-def coins(wei: int) -> str:
-    """An amount of the chain's own coin, to six places."""
-    return f"{wei / 10**18:,.6f}".rstrip("0").rstrip(".")
-
-
 # What to do next ------------------------------------------------------------------------------------------------------
 
 
@@ -153,6 +149,8 @@ def _steps(found: Standing) -> list[str]:
             steps.append(f"memsync sync --vault {vault.name}   (brings the new keys)")
     if any(vault.waiting or (vault.behind or 0) > 0 for vault in living) and found.account:
         steps.append("memsync sync")
+    if any(vault.proposed for vault in living):
+        steps.append("memsync inbox   (tools have proposed something)")
     for vault in living:
         for reader in vault.readers:
             if not reader.living:
@@ -197,6 +195,7 @@ def _vault_data(vault: VaultStanding) -> dict[str, Any]:
         "name": vault.name,
         "vault": vault.vault_id,
         "waiting": vault.waiting,
+        "proposed": vault.proposed,
         "saved": glance and glance.memories,
         "seen_version": glance and glance.version,
     }

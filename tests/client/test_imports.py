@@ -79,7 +79,7 @@ LAYERS = (
     {"going_on"},
     {"vault"},
     {"client", "proposals"},
-    {"devices", "standing", "owning"},
+    {"devices", "standing", "owning", "pricing"},
     {"connecting"},
     {"recovery"},
     {"__init__"},

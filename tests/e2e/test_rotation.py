@@ -391,7 +391,7 @@ def test_command__rotate__says_what_it_has_done(owner: Client, vault: Vault, tmp
     assert "Each sync rotates once the keys are 90 days old." in said
     run("--every", "90", code=2)
     run("--every", "3h", code=17)
-    data = json.loads(run("--clean", "--json"))["data"]
+    data = json.loads(run("--clean", "--yes", "--json"))["data"]
     assert (data["clean"], data["epoch"], data["every"], data["not_deleted"]) == (True, 4, None, [])
     assert len(data["transactions"]) == 1
     assert json.loads(run("--every", "never", "--json"))["data"]["every"] == 0

@@ -168,9 +168,9 @@ class GoingOnVault(HostedVault):
                 memory_root=shown.memory_root,
                 keyring_hash=shown.keyring_hash,
             )
-            landed = self._commit(replace(plan.view, record=good), Batch([]), ring, skips=plan.hashes)
             if from_version is None:
-                self._rescue()  # what was committed over the bad one, as far as this device has copies of it
+                self._take_back(plan.view)  # what was committed over the bad one
+            landed = self._commit(replace(plan.view, record=good), Batch([]), ring, skips=plan.hashes)
             return GoneOn(plan, landed, (*receipts, landed.receipt))
 
     def _good_keyring(self, record: VaultRecord) -> tuple[bytes, Keyring, str | None]:

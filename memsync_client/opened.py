@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import shlex
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
@@ -26,11 +26,13 @@ from .errors import (
 from .glance import Glance, read_glance, write_glance
 from .home import SealedFile, read_seen, write_seen
 from .inbox import Inbox
-from .keyring import Roster
+from .keyring import EpochKeys, Roster, open_keyring
 from .outbox import Outbox
 from .pack_notes import PackNotes
-from .reading import Fetch, Progress, View, by_newest, open_view
+from .packs import Entry, open_pack
+from .reading import Fetch, Progress, View, by_newest, open_view, read_entries
 from .records import CommitEvent, PublicGrant, VaultRecord
+from .sealing import Place
 from .session import PRACTICE_CHAIN, Session
 from .storage.blobs import Blobs
 
@@ -114,8 +116,31 @@ class OpenedVault:
         return self._view(self.record())
 
     def _rescue(self) -> None:
-        """See ``Vault``."""
-        raise NotImplementedError
+        """Accepts the chain's present state, and puts what it has lost back into the outbox, from this device's copies.
+
+        The outbox has it before anything else is changed, so that this can be interrupted and done again.
+        """
+        record, key = self.record(), self._session.device.xwing
+        view = open_view(self.place, record, self._blobs(record).fetch, key, commits=self._commits)
+        self._take_back(view)
+        write_seen(self._seen, view.seen(record.block.number))
+
+    def _take_back(self, view: View) -> None:
+        """Puts the memories of which this device has copies and that ``view`` lacks back into the outbox."""
+        blobs, key, seen = self._blobs(view.record), self._session.device.xwing, read_seen(self._seen)
+        known = {entry.memory.revision for entry in read_entries(view, blobs.fetch)}
+        keys = {keys.epoch: keys for keys in (view.keyring.keys, *view.keyring.links.values())}
+        copies = list(blobs.copies())
+        if seen:
+            keys[seen.keys.epoch] = seen.keys
+            for blob in copies:
+                with suppress(AccessEnded, Tampered):
+                    keys.update(open_keyring(self.place, seen.keys.epoch, blob, key).links)
+        found = _entries_in(self.place, copies, list(keys.values()))
+        lost = [entry.memory for entry in found if entry.memory.revision not in known]
+        if lost:
+            self._outbox.add(self._session.device_public, lost)
+            self._session.say(f"{len(lost)} memories that the chain has lost wait again")
 
     def _commit(
         self,
@@ -252,3 +277,13 @@ class OpenedVault:
 
     def _committer(self, record: VaultRecord) -> Committer:
         return Committer(self._session, self.place, self._blobs(record), self._outbox, self._sealed, self._notes)
+
+
+def _entries_in(place: Place, blobs: list[bytes], keys: list[EpochKeys]) -> Iterator[Entry]:
+    """The entries of those blobs that are packs of one of the epochs."""
+    for blob in blobs:
+        for epoch_keys in keys:
+            with suppress(Tampered):
+                items = open_pack(place, epoch_keys.epoch, epoch_keys.secret, blob)
+                yield from (item for item in items if isinstance(item, Entry))
+                break

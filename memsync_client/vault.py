@@ -4,8 +4,7 @@ it."""
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -13,31 +12,27 @@ from functools import partial
 from . import keyfile, memories
 from .committing import Batch, Landed
 from .errors import (
-    AccessEnded,
     InvalidRequest,
     MemSyncError,
     Rollback,
-    Tampered,
 )
 from .following import Following, Waits
 from .glance import write_glance
 from .going_on import GoingOnVault
-from .home import read_seen, write_seen
 from .import_ids import identified, imported_id
 from .inbox import Proposal
 from .interchange import Draft
 from .keeping import Kept, Level, all_pending
-from .keyring import EpochKeys, Roster, open_keyring
+from .keyring import Roster
 from .keys import PublicKey
 from .memories import Memory
 from .outbox import SealedFolder, Waiting
-from .packs import Entry, entries, open_pack
-from .reading import Fetch, Progress, View, by_newest, open_view, read_entries, read_forgotten
+from .packs import Entry, entries
+from .reading import Fetch, Progress, View, by_newest, read_entries, read_forgotten
 from .records import VaultRecord
 from .rekeying import with_key
 from .roster import roster_of
 from .sameness import form
-from .sealing import Place
 from .search import EVERYTHING, Filter, Hit, Index
 from .session import PRACTICE_CHAIN
 from .verifying import Report, verify
@@ -238,29 +233,6 @@ class Vault(GoingOnVault):
             return lost, found
         return Batch(entries(found.fresh), found.names), found
 
-    def _rescue(self) -> None:
-        """Accepts the chain's present state, and puts what it has lost back into the outbox, from this device's copies.
-
-        The outbox has it before anything else is changed, so that this can be interrupted and done again.
-        """
-        record, seen = self.record(), read_seen(self._seen)
-        blobs, key = self._blobs(record), self._session.device.xwing
-        view = open_view(self.place, record, blobs.fetch, key, commits=self._commits)
-        known = {entry.memory.revision for entry in read_entries(view, blobs.fetch)}
-        keys = {keys.epoch: keys for keys in (view.keyring.keys, *view.keyring.links.values())}
-        copies = list(blobs.copies())
-        if seen:
-            keys[seen.keys.epoch] = seen.keys
-            for blob in copies:
-                with suppress(AccessEnded, Tampered):
-                    keys.update(open_keyring(self.place, seen.keys.epoch, blob, key).links)
-        found = _entries_in(self.place, copies, list(keys.values()))
-        lost = [entry.memory for entry in found if entry.memory.revision not in known]
-        if lost:
-            self._outbox.add(self._session.device_public, lost)
-            self._session.say(f"{len(lost)} memories that the chain has lost wait again")
-        write_seen(self._seen, view.seen(record.block.number))
-
     def _sorted(
         self, view: View, waiting: list[Waiting], committed: list[Entry], keep_edits: bool | None = None
     ) -> _Waiting:
@@ -420,16 +392,6 @@ def _is_of(memory: Memory, source: str | None, conversation: str | None) -> bool
 
 def _unchanged(roster: Roster) -> Roster:
     return roster
-
-
-def _entries_in(place: Place, blobs: list[bytes], keys: list[EpochKeys]) -> Iterator[Entry]:
-    """The entries of those blobs that are packs of one of the epochs."""
-    for blob in blobs:
-        for epoch_keys in keys:
-            with suppress(Tampered):
-                items = open_pack(place, epoch_keys.epoch, epoch_keys.secret, blob)
-                yield from (item for item in items if isinstance(item, Entry))
-                break
 
 
 def _now() -> datetime:

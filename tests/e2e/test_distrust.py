@@ -102,10 +102,10 @@ def test_rollback__interrupted_on_the_way__can_be_done_again(tmp_path: Path, mon
         before = read_seen(vault._seen)
         real = reading.read_entries
         failing = lambda *_: (_ for _ in ()).throw(StorageUnavailable("The disk is gone."))  # noqa: E731
-        monkeypatch.setattr("memsync_client.vault.read_entries", failing)
+        monkeypatch.setattr("memsync_client.opened.read_entries", failing)
         with pytest.raises(StorageUnavailable):
             vault.sync(accept_rollback=True)
-        monkeypatch.setattr("memsync_client.vault.read_entries", real)
+        monkeypatch.setattr("memsync_client.opened.read_entries", real)
         assert read_seen(vault._seen) == before
         assert vault.sync(accept_rollback=True).committed == 1
         assert texts(vault) == ["lost and found"]

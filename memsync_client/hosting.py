@@ -16,6 +16,7 @@ from .rewriting import named_before
 from .session import PRACTICE_CHAIN
 from .storage import Storage
 from .storage.blobs import Blobs, deliver, has
+from .storage.owed import OWED, Owed
 from .storage.uris import EVM, EVM_MEANS, is_folder, whole
 
 PUBLIC_HOSTS = (
@@ -65,6 +66,11 @@ class Move:
 
 class HostedVault(KeptVault):
     """An opened vault and its hosts."""
+
+    def _catch_up(self) -> None:
+        """Brings to the mirrors what they could not take before. Only under the home's lock."""
+        if Owed(self._folder / OWED):
+            self._blobs(self.record()).catch_up()
 
     def repair(self, *, dry_run: bool = False, progress: Progress | None = None) -> Repair:
         """Compares what each host has with what the vault names, and brings what is missing or changed: from this

@@ -19,7 +19,7 @@ from .home import Home
 from .sealing import MAX_BLOB
 from .storage import Log, Storage, open_storage
 from .storage.blobs import Blobs
-from .storage.owed import Owed
+from .storage.owed import OWED, Owed
 from .storage.uris import EVM, for_others
 
 _FORMAT = 1
@@ -135,7 +135,7 @@ class Hosts:
                 for uri in dict.fromkeys([*(host.uri for host in self._for(vault_id) if host.hint), *hints])
                 if uri != base_uri
             ],
-            owed=Owed(folder / "owed.json") if folder else None,
+            owed=Owed(folder / OWED) if folder else None,
             say=self._say_once,
         )
 

@@ -204,6 +204,7 @@ class Vault(GoingOnVault):
                 ring = self._due_keyring(view, keep_private)
                 if not batch.entries and ring is None:
                     self._outbox.remove(batch.outbox)
+                    self._catch_up()
                     return SyncResult(0, found.already, view.record.version, None, found.held, found.blocked)
                 landed = self._commit(view, batch, ring, progress=progress)
                 return SyncResult(len(batch.entries), found.already, landed.version, landed, found.held, found.blocked)

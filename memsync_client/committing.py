@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Collection, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from .errors import AccessEnded, BlobMissing, NonceTaken, Tampered, TransactionRefused
+from .errors import AccessEnded, BlobMissing, Tampered
 from .forgotten import seal_forgotten
 from .heads import BASE_EVERY, Head, PackRef, seal_head
 from .home import SealedFile, write_seen
@@ -29,12 +28,12 @@ from .session import Session
 from .storage.blobs import Blobs
 
 if TYPE_CHECKING:
-    from .transactions import Call, Prepared
+    from .transactions import Call
 
 NO_HASH = bytes(32)
 # ``own`` are the blobs that no other commit can use, the head first; ``entry`` is what the commit adds first to the
-# memory log, empty if that is nothing.
-JOURNAL = {"version": int, "own": list, "blobs": list, "outbox": list, "tx": bytes, "entry": bytes}
+# memory log, empty if that is nothing; ``txs`` the hashes of the transactions that may bring it.
+JOURNAL = {"version": int, "own": list, "blobs": list, "outbox": list, "txs": list, "entry": bytes}
 # What to delete from the host once ``head`` is final: ``blobs``. What it did not delete before: ``left``. What commits
 # that did not land have stored: ``orphans``, kept until another has.
 _DOOMED = {"head": bytes, "blobs": list, "left": list, "orphans": list}
@@ -170,7 +169,7 @@ class Committer:
         )
         if then:
             call = registry.multicall([call, *then])
-        prepared = registry.prepare(call, self._session.wallet.address)  # a refusal comes before anything is stored
+        prepared = self._session.prepare(call)  # a refusal comes before anything is stored
         self._blobs.store(blobs, progress)
         self._session.say(f"stored and read back {sum(map(len, blobs)):,} bytes")
         journal: dict[str, Any] = {
@@ -183,10 +182,10 @@ class Committer:
         if rewrite:
             self._doom(head_hash, rewrite.doomed.difference(journal["own"], journal["blobs"]))
 
-        def announce(tx_hash: bytes) -> None:
-            self._journal.write(journal | {"tx": tx_hash})
+        def announce(hashes: list[bytes]) -> None:
+            self._journal.write(journal | {"txs": hashes})
 
-        receipt = self.transact(call, prepared, announce)
+        receipt = self._session.land(prepared, announce)
         self._outbox.remove(batch.outbox)
         before = tuple(anchor for anchor in view.keyring.anchors if anchor.epoch < keys.epoch)
         seen = Seen(version + len(then), version, head_hash, receipt.block.number, keys, log, before)
@@ -195,7 +194,7 @@ class Committer:
             living.add(view.record.keyring_hash)
         if head.base:
             living |= {head.base.hash, *view.named, *(pack.hash for pack in head.packs)}
-        left = self._sweep(head_hash, living, again=rewrite is not None)
+        left = self._sweep(view, head_hash, living, again=rewrite is not None)
         self._journal.remove()
         write_seen(self._seen, seen)
         if rewrite:
@@ -213,7 +212,7 @@ class Committer:
         call = self._session.registry.commit(
             self._place.vault_id, record.version, epoch, any_hash, record.memory_root, any_hash if ring else None
         )
-        self._session.registry.prepare(call, self._session.wallet.address)
+        self._session.prepare(call)
 
     def _forgotten(self, view: View, keys: OwnerKeys, rewrite: Rewrite | None) -> list[bytes] | None:
         """The blobs that name the forgotten memories, None where those of the head before serve on."""
@@ -251,13 +250,18 @@ class Committer:
         before = self._doomed.read(_DOOMED) or {"left": [], "orphans": []}
         self._doomed.write(before | {"head": head, "blobs": sorted(blobs)})
 
-    def _sweep(self, head: bytes, living: Collection[bytes], *, again: bool) -> tuple[bytes, ...]:
+    def _sweep(self, view: View, head: bytes, living: Collection[bytes], *, again: bool) -> tuple[bytes, ...]:
         """Deletes what was to go with ``head``, which is final, and orphans of before, but nothing of ``living``; with
-        ``again`` what the host did not delete before, too. Returns what it still has."""
+        ``again`` what the host did not delete before, too. Returns what it still has.
+
+        A commit that counted as lost may have landed after all, from some node's pool: what ``view`` names is no
+        orphan.
+        """
         doomed = self._doomed.read(_DOOMED)
         if doomed is None:
             return ()
-        due = doomed["orphans"] + (doomed["blobs"] if doomed["head"] == head else [])
+        due = [orphan for orphan in doomed["orphans"] if orphan not in _named(view)]
+        due += doomed["blobs"] if doomed["head"] == head else []
         due = [blob_hash for blob_hash in due if blob_hash not in living]
         left = self._blobs.delete(due + doomed["left"]) if again else self._blobs.delete(due) + doomed["left"]
         if left:
@@ -266,40 +270,23 @@ class Committer:
             self._doomed.remove()
         return tuple(left)
 
-    def transact(self, call: Call, prepared: Prepared, announce: Callable[[bytes], None] = lambda _: None) -> Receipt:
-        """Signs, announces the transaction's hash, sends, and waits; with another nonce where the wallet is in use
-        elsewhere. See ``ContractClient.submit`` for accounts that sign elsewhere."""
-        registry, wallet = self._session.registry, self._session.wallet
-        for last in (False, False, False, True):
-            try:
-                tx_hash = registry.submit(prepared, wallet, announce)
-                break
-            except NonceTaken:
-                if last:
-                    raise
-                prepared = registry.prepare(call, wallet.address)
-        return self._session.wait(tx_hash)
-
     def settle(self, view: View, look: Callable[[], View]) -> View:
         """``view``, or what ``look`` gives later, after dealing with a commit that an earlier process left unfinished.
 
         If it landed, its outbox entries are done with. If not, it is forgotten and made again: the version that it
         names lets only one of the two land. What it stored is deleted when another has landed.
         """
+        if self._session.resume():
+            view = look()
         value = self._journal.read(JOURNAL)
         if value is None:
             return view
-        if view.record.version < value["version"] and self._session.registry.transaction_known(value["tx"]):
-            with suppress(TransactionRefused):
-                self._session.wait(value["tx"])
-            view = look()
         doomed, head = self._doomed.read(_DOOMED), value["own"][0]
         if self._landed(view, value["version"], head, value["entry"]):
+            self._session.wait(self._transaction(value["txs"], head))  # nothing is done with before it is final
             self._outbox.remove(value["outbox"])
             if doomed:
-                self._session.wait(self._transaction(value["tx"], head))  # nothing is deleted before it is final
-                record = view.record
-                self._sweep(head, {record.content_hash, record.keyring_hash, *view.named}, again=True)
+                self._sweep(view, head, _named(view), again=True)
             self._session.say("an earlier commit had landed")
         else:
             before = doomed or {"left": [], "orphans": []}
@@ -307,12 +294,14 @@ class Committer:
         self._journal.remove()
         return view
 
-    def _transaction(self, known: bytes, head: bytes) -> bytes:
+    def _transaction(self, hashes: list[bytes], head: bytes) -> bytes:
         """The hash of the transaction that brought ``head``; an account elsewhere may not have named it in time."""
-        if any(known):
-            return known
-        commits = self._session.registry.commits(self._place.vault_id)
-        return next((commit.tx_hash for commit in reversed(commits) if commit.content_hash == head), known)
+        registry = self._session.registry
+        for tx_hash in hashes:
+            if registry.included(tx_hash):
+                return tx_hash
+        commits = registry.commits(self._place.vault_id)
+        return next((commit.tx_hash for commit in reversed(commits) if commit.content_hash == head), hashes[0])
 
     def _landed(self, view: View, version: int, head: bytes, entry: bytes) -> bool:
         found = ancestor(view, self._blobs.fetch, version)
@@ -320,3 +309,7 @@ class Committer:
             return found == head
         items = read_items(view, self._blobs.fetch, notes=self._notes)
         return any(item.commitment(self._place) == entry for item in items)
+
+
+def _named(view: View) -> set[bytes]:
+    return {view.record.content_hash, view.record.keyring_hash, *view.named}

@@ -120,6 +120,18 @@ class PassphraseNotKept(MemSyncError):
     exit_code = 25
 
 
+class HomeForeign(MemSyncError):
+    """The home's folder belongs to another user of this computer."""
+
+    exit_code = 26
+
+
+class HomeNewer(MemSyncError):
+    """A file of the home was written by a newer version of MemSync."""
+
+    exit_code = 27
+
+
 # The chain ------------------------------------------------------------------------------------------------------------
 
 
@@ -179,6 +191,18 @@ class NodesDisagree(MemSyncError):
     """Two RPC nodes say different things of the same block, or the one ahead shows less than the one behind."""
 
     exit_code = 38
+
+
+class FeeTooHigh(MemSyncError):
+    """The chain asks more for gas than the limit that this home has set."""
+
+    exit_code = 39
+
+
+class RelayRefused(MemSyncError):
+    """The relayer does not take what was signed, can't be reached, or has let its time pass. The chain is as it was."""
+
+    exit_code = 60
 
 
 # The host of the blobs ------------------------------------------------------------------------------------------------

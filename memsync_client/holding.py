@@ -55,10 +55,10 @@ class HeldVault(LentVault):
             call = registry.grant(
                 self.place.vault_id, record.version, account, rights, expires, key_id, blob and sha256(blob)
             )
-            prepared = registry.prepare(call, self._session.owner_wallet.address)
+            prepared = self._session.prepare(call, self._session.owner_wallet)
             if blob:
                 self._blobs(record).store([blob])
-            receipt = self._committer(record).transact(call, prepared)
+            receipt = self._session.land(prepared)
             self._look(view, record.version + 1, receipt.block.number, after)
             return receipt
 

@@ -9,19 +9,20 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import pwd
 import random
 import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import MISSING, asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
 from platformdirs import user_data_path
 
 from . import canonical
-from .errors import HomeBusy, HomeDamaged, NotInitialised, Tampered, UnknownVault
+from .errors import HomeBusy, HomeDamaged, HomeForeign, HomeNewer, NotInitialised, Tampered, UnknownVault
 from .files import clear_temporaries, make_dir, storage_error, write_atomic
 from .keyring import EpochKeys
 from .keys import Anchor, HolderKey
@@ -32,14 +33,16 @@ from .sealing import HoldsSecret, Place, seal, unseal
 LOCK_SECONDS = 60.0  # that a process waits for another one of the same home
 _FORMAT = 1
 _PATIENCE, _LOOK = 0.5, 0.05  # seconds until it is said that one waits; between two looks
+DEFAULT_MAX_FEE = 200 * 10**9  # wei a gas: far above what chains ask on most days
 
 
 @dataclass(frozen=True)
 class Config:
     """The chain of a home: id, RPC URL (several that are to be compared: separated by spaces), registry and owner as
     checksum addresses, blocks to wait after a transaction, a folder to take blobs from instead of the base URI's (None:
-    the base URI's), this device's name, who signs where it is not the wallet's file (``wallet.Account`` as text), and
-    what a coin is worth (``pricing.Money`` as text; None: not said)."""
+    the base URI's), this device's name, who signs where it is not the wallet's file (``wallet.Account`` as text), what
+    a coin is worth (``pricing.Money`` as text; None: not said), the most to pay a gas (wei), and the relayer that pays
+    instead (None: the wallet itself)."""
 
     chain_id: int
     rpc: str
@@ -50,6 +53,8 @@ class Config:
     device: str = "this device"
     signer: str | None = None
     price: str | None = None
+    max_fee: int = DEFAULT_MAX_FEE
+    relay: str | None = None
     format: int = _FORMAT
 
 
@@ -97,6 +102,8 @@ class Home:
         self.ready_key = folder / "device.key.ready"
         self.kit_key = folder / "kit.key"  # there from the first to the last step of restoring with a kit
         self.wallet = folder / "wallet.json"
+        self.sending = folder / "sending"  # there while a transaction is on its way
+        self.relayed = folder / "relayed"  # there while a relayer has something of ours to send
         self.practice = folder / "practice"
         self.blobs = folder / "blobs"
         self._config = folder / "config.json"
@@ -110,6 +117,23 @@ class Home:
         """$MEMSYNC_HOME, else memsync in the user's data folder."""
         named = os.environ.get("MEMSYNC_HOME")
         return Path(named) if named else user_data_path("memsync", appauthor=False)
+
+    def check(self) -> None:
+        """Before anything is read or written: raises HomeForeign where the folder is another user's, whose files this
+        process would make unreadable for them, and HomeNewer where a newer version has made the home."""
+        try:
+            owner = self.folder.stat().st_uid
+        except OSError:
+            return  # none yet, or not to be seen: whoever wants something of it is told
+        if owner != os.geteuid():
+            raise HomeForeign(
+                f"The home {self.folder} belongs to user {_user(owner)}, and this process runs as"
+                f" {_user(os.geteuid())}.",
+                "Run it as that user, or name a home of your own: --home FOLDER",
+            )
+        if self.initialised:
+            with suppress(HomeDamaged):  # whoever needs it is told
+                self.config()
 
     @property
     def key_files(self) -> tuple[Path, ...]:
@@ -390,16 +414,38 @@ def _json(value: dict[str, Any]) -> bytes:
     return json.dumps(value, indent=1, sort_keys=True).encode() + b"\n"
 
 
-def _read_json(path: Path, shape: type) -> dict[str, Any]:
+def _read_json(path: Path, shape: Any) -> dict[str, Any]:
     try:
         value = json.loads(path.read_bytes())
         types = get_type_hints(shape)
-        if type(value) is not dict or value.keys() != types.keys() or value["format"] != _FORMAT:
+        if type(value) is not dict:
+            raise ValueError
+        _check_format(path, value.get("format"))
+        value = {field.name: field.default for field in fields(shape) if field.default is not MISSING} | value
+        if value.keys() != types.keys():
             raise ValueError
         if any(type(value[name]) not in (get_args(types[name]) or (types[name],)) for name in types):
             raise ValueError
     except OSError as error:
         raise storage_error(error, path) from None
     except (ValueError, RecursionError):
-        raise HomeDamaged(f"{path} can't be read, or is of another version.", "Bring it back from a copy.") from None
+        raise HomeDamaged(f"{path} can't be read.", "Bring it back from a copy.") from None
     return value
+
+
+def _user(number: int) -> str:
+    """A user of this computer, by name where it has one."""
+    try:
+        return pwd.getpwuid(number).pw_name
+    except KeyError:
+        return str(number)
+
+
+def _check_format(path: Path, found: object) -> None:
+    if type(found) is int and found > _FORMAT:
+        raise HomeNewer(
+            f"{path} is of format {found}, and this version of MemSync knows formats up to {_FORMAT}.",
+            "Update MemSync: pip install --upgrade memsync-client. Nothing was written.",
+        )
+    if type(found) is not int or found != _FORMAT:
+        raise ValueError

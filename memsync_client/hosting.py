@@ -119,9 +119,11 @@ class HostedVault(KeptVault):
 
         def attempt(view: View) -> Move:
             record, old = view.record, self._blobs(view.record)
+            if landed and record.base_uri == base_uri:  # an earlier process had sent just this
+                return Move(base_uri, 0, 0, 0, landed)
             target = self._target(view, base_uri)
             call = registry.set_base_uri(self.place.vault_id, record.version, base_uri)
-            prepared = registry.prepare(call, session.owner_wallet.address)  # refused before anything is copied
+            prepared = session.prepare(call, session.owner_wallet)  # refused before anything is copied
             needed = self._needed(view, old)
             if target.limit < old.host.limit:
                 _check_limit(target, _sizes(old, needed))
@@ -136,7 +138,7 @@ class HostedVault(KeptVault):
                     "Bring it back from a backup of the host, or from another device: memsync repair on it.",
                 )
             session.say(f"{len(needed) - len(done.lacking)} blobs are on {target.name}, read back")
-            receipt = self._committer(record).transact(call, prepared)
+            receipt = session.land(prepared)
             left: list[bytes] = []
             if delete_old:
                 earlier = self._earlier_keyrings(view, old)
@@ -147,6 +149,7 @@ class HostedVault(KeptVault):
         with session.home.lock():
             _ = session.owner_wallet
             session.unlock()
+            landed = session.resume()
             return self._on_newest(attempt)
 
     def _target(self, view: View, base_uri: str) -> Storage:

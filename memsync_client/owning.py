@@ -40,8 +40,7 @@ def send(client: Client, call: Call) -> Receipt:
     """Sends a call from this home's wallet, and waits until it is final."""
     session = client.session
     with session.lock():
-        prepared = session.registry.prepare(call, session.wallet.address)
-        return session.wait(session.registry.submit(prepared, session.wallet, lambda _: None))
+        return session.land(session.prepare(call))
 
 
 # The owner's --------------------------------------------------------------------------------------------------------

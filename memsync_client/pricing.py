@@ -63,7 +63,7 @@ def of_call(session: Session, call: Call) -> Price | None:
     InsufficientFunds."""
     if session.account is None:
         return None
-    prepared = session.registry.prepare(call, session.account)
+    prepared = session.registry.prepare(call, session.account, free=session.relay is not None)
     return Price(prepared.gas, prepared.gas * prepared.usual_fee)
 
 

@@ -46,6 +46,7 @@ class Standing:
 
 def new_reader(home: Home, name: str, passphrase: Passphrase) -> Card:
     """Makes a key and an address for one vault alone, and returns the card to show to its owner."""
+    home.check()
     folder = home.reader_folder(check_name(name, InvalidRequest))
     if name != Path(name).name or name.startswith("."):
         raise InvalidRequest(f"{name!r} can't be the name of a folder.", "Use letters, digits and dashes.")
@@ -106,6 +107,7 @@ class Reader(HoldsSecret):
         blobs: Path | None = None,
     ) -> None:
         self_test()
+        home.check()
         passphrases.finish_change(home)
         self._home = home
         self.name = _resolve(home, name)

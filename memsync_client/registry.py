@@ -86,6 +86,11 @@ class Registry(EventLog):
             raise NoRegistry(said, "Check the address, or use the version of MemSync that the vault was made with.")
         return cls(node, served, at, _with_raw_uri(artifact["abi"]))
 
+    @property
+    def abi(self) -> list[dict[str, Any]]:
+        """The contract's interface."""
+        return self._abi
+
     # Reads ------------------------------------------------------------------------------------------------------------
 
     def record(self, vault_id: bytes, block: int | None = None, *, prove: bool = False) -> VaultRecord:
@@ -269,6 +274,16 @@ class Registry(EventLog):
                 found.append((bytes(values["keyringHash"]), epoch, str(values["actor"])))
         return found
 
+    def changed_with(self, vault_id: bytes, part: bytes, from_block: int) -> bytes | None:
+        """The hash of a transaction that has changed the vault since a block and has ``part`` in its data; None where
+        there is none."""
+        logs = self._logs([None, vault_id], from_block, self.latest().number)
+        for tx_hash in dict.fromkeys(bytes(log["transactionHash"]) for log in logs):
+            sent = self._transaction(tx_hash)
+            if sent and part in bytes(sent["input"]):
+                return tx_hash
+        return None
+
     def can_read(self, vault_id: bytes, account: str) -> bool:
         """Whether an account is the owner or has a living grant to read; False for an unknown vault."""
         return bool(self._read("canRead", vault_id, checked_address(account)))
@@ -286,9 +301,13 @@ class Registry(EventLog):
     def wait(self, tx_hash: bytes, timeout: float = 120, confirmations: int = 0) -> Receipt:
         """The same, until another node has the transaction in that block too, where several are named."""
         receipt = super().wait(tx_hash, timeout, confirmations)
+        self.confirm(receipt, timeout)
+        return receipt
+
+    def confirm(self, receipt: Receipt, timeout: float = 120) -> None:
+        """Waits until another node has the transaction in that block too, where several are named."""
         if self.others:
             confirm(self.others, receipt, self.node.name, timeout)
-        return receipt
 
     # Calls ------------------------------------------------------------------------------------------------------------
 
@@ -380,7 +399,7 @@ class Registry(EventLog):
 
     def multicall(self, calls: list[Call]) -> Call:
         """Several calls in one transaction: all take effect or none."""
-        return Call("multicall", ([self.encode(call) for call in calls],))
+        return Call("multicall", ([self.encode(call) for call in calls],), tuple(calls))
 
     # ------------------------------------------------------------------------------------------------------------------
 

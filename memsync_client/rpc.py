@@ -28,7 +28,7 @@ from .errors import InvalidRequest, MemSyncError, NodeUnreachable
 MAX_ANSWER = 16 * 2**20  # bytes, unpacked
 _RETRY_PAUSES = (0.1, 0.4)  # seconds, each varied by half
 _TRANSIENT_STATUS = (408, 429, 500, 502, 503, 504)
-_NOT_REPEATED = ("eth_sendRawTransaction", "eth_sendTransaction")
+_NOT_REPEATED = ("eth_sendRawTransaction", "eth_sendTransaction", "eth_signTypedData_v4")
 _JITTER = random.SystemRandom()
 _CHECK_URL = "Check the address of the RPC node and that the node is running, then try again."
 _CHECK_HERE = "Check that the node runs on this computer (the practice chain: memsync node), then try again."

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from . import keyfile, passphrases
 from .errors import HomeDamaged, InvalidRequest, NotInitialised, TransactionPending
-from .home import Config, Home
+from .home import Config, Home, SealedFile
 from .hosts import Hosts
 from .keyfile import Passphrase, ask
 from .keys import HolderKey, PrivateKey, PublicKey
@@ -21,7 +21,9 @@ from .sealing import HoldsSecret, Place
 if TYPE_CHECKING:  # web3 takes half a second to import, and what only waits in the outbox needs none of it
     from .blob_log import BlobLog
     from .registry import Registry
-    from .transactions import Call
+    from .relaying import Relayed
+    from .sending import Announce, Sender
+    from .transactions import Call, Prepared
     from .wallet import Account, Wallet
 
 PRACTICE_CHAIN = 31_337
@@ -29,7 +31,7 @@ PRACTICE_CHAIN = 31_337
 
 class Session(HoldsSecret):
     """``passphrase`` is called at most once a secret, when one is unlocked; ``say`` is told each step of a longer
-    work."""
+    work; ``ask`` is asked where something costs more than the limit that was set; a ``relay`` sends and pays."""
 
     def __init__(
         self,
@@ -38,15 +40,20 @@ class Session(HoldsSecret):
         *,
         rpc: str | None = None,
         say: Callable[[str], None] = lambda _: None,
+        ask: Callable[[str], bool] = lambda _: False,
+        relay: str | None = None,
         config: Config | None = None,
     ) -> None:
+        home.check()
         passphrases.finish_change(home)
         self.home = home
         self.config = config or home.config()  # the first while a home is still being made
         self.say = say
+        self._ask = ask
         self._passphrase = passphrase
         self._files: list[tuple[int, int] | None] | None = None  # those of the keys, when they were looked at last
         self.rpc = rpc or self.config.rpc
+        self.relay = relay or self.config.relay
 
     @cached_property
     def registry(self) -> Registry:
@@ -107,7 +114,7 @@ class Session(HoldsSecret):
         """Makes the next key this device's own, and destroys the old one."""
         clear_copies(self.home)
         make_ready(self.home)
-        for name in ("device", "device_public", "next_device"):
+        for name in ("device", "device_public", "next_device", "sender", "relayed"):
             self.__dict__.pop(name, None)
         _ = self.device
         self.__dict__.pop("device_public", None)
@@ -180,7 +187,7 @@ class Session(HoldsSecret):
         """Lets go of keys that another process has replaced in this home since they were opened."""
         files = [_state_of(path) for path in self.home.key_files]
         if self._files not in (files, None):
-            for name in ("device", "device_public", "next_device", "_kit"):
+            for name in ("device", "device_public", "next_device", "_kit", "sender", "relayed"):
                 self.__dict__.pop(name, None)
         self._files = files
 
@@ -188,15 +195,66 @@ class Session(HoldsSecret):
         """Opens wallet and device key, so that what is wrong with them is known before anything is stored."""
         _ = self.wallet, self.device
 
+    # Transactions -----------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def sender(self) -> Sender:
+        """What sends transactions that this home's wallet pays. Raises what ``registry`` and ``device`` raise."""
+        from .sending import Sender
+
+        return Sender(
+            self.registry,
+            lambda: self.wallet,
+            SealedFile(self.home.sending, self.device, self.place(bytes(32))),
+            confirmations=self.config.confirmations,
+            max_fee=self.config.max_fee,
+            ask=self._ask,
+            say=self.say,
+        )
+
+    @cached_property
+    def relayed(self) -> Relayed:
+        """What has a relayer send them. Raises what ``registry`` and ``device`` raise, and InvalidRequest."""
+        from .relaying import Relayed
+
+        return Relayed(
+            self.registry,
+            lambda: self.wallet,
+            SealedFile(self.home.relayed, self.device, self.place(bytes(32))),
+            self.relay,
+            confirmations=self.config.confirmations,
+            say=self.say,
+        )
+
+    def prepare(self, call: Call, wallet: Wallet | Account | None = None) -> Prepared:
+        """Simulates and prices a call of this wallet, by default of the one that this device commits with, after what
+        was left on its way has come to its end. See ``Sender.prepare``."""
+        self.resume()
+        way = self.relayed if self.relay else self.sender
+        return way.prepare(call, (wallet or self.wallet).address)
+
+    def land(self, prepared: Prepared, announce: Announce = lambda _: None) -> Receipt:
+        """Sends it, and waits until it is final, and on a practice chain saved to disk too. See
+        ``Sender.land``."""
+        way = self.relayed if self.relay else self.sender
+        return self._saved(way.land(prepared, announce))
+
+    def resume(self) -> Receipt | None:
+        """Brings transactions that an earlier process has left to their end. Returns the receipt of one that landed."""
+        landed = self.relayed.resume() if self.home.relayed.exists() else None
+        return (self.sender.resume() if self.home.sending.exists() else None) or landed
+
     def wait(self, tx_hash: bytes) -> Receipt:
         """Waits until a transaction is final at the configured depth, and on a practice chain saved to disk too. Raises
         TransactionPending if it is not, or no longer is."""
+        return self._saved(self.registry.wait(tx_hash, confirmations=self.config.confirmations))
+
+    def _saved(self, receipt: Receipt) -> Receipt:
         from . import practice
 
-        receipt = self.registry.wait(tx_hash, confirmations=self.config.confirmations)
         if self.config.chain_id == PRACTICE_CHAIN:
             practice.wait_saved(self.registry.node, receipt.block.number)
-            if self.registry.receipt(tx_hash) != receipt:
+            if self.registry.receipt(receipt.tx_hash) != receipt:
                 raise TransactionPending("The practice chain has lost the transaction's block.", "Run sync.")
         return receipt
 

@@ -1,11 +1,17 @@
-"""Transactions to a contract: simulated and priced before anything is signed, hash known before anything is sent."""
+"""Transactions to a contract: simulated and priced before anything is signed, hash known before anything is sent.
+
+One attempt each; ``sending`` makes them arrive.
+"""
 
 from __future__ import annotations
 
+import json
+import random
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any
 
 from eth_typing import ChecksumAddress
@@ -37,6 +43,7 @@ MAX_GAS = 2**24  # what a transaction may use on a chain (EIP-7825)
 UNKNOWN_HASH = bytes(32)  # of a transaction that an account elsewhere has been asked to sign
 _SIGNER_SECONDS = 300  # a person may have to confirm
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 2.0  # seconds between two looks for a receipt
+_JITTER = random.SystemRandom()
 
 
 @dataclass(frozen=True)
@@ -45,6 +52,7 @@ class Call:
 
     function: str
     arguments: tuple[Any, ...]
+    parts: tuple[Call, ...] = ()  # of a bundle
 
 
 @dataclass(frozen=True)
@@ -58,6 +66,7 @@ class Prepared:
     gas_limit: int
     max_fee: int
     priority_fee: int
+    call: Call | None = None  # where it is known
 
     @property
     def max_cost(self) -> int:
@@ -72,11 +81,32 @@ class Prepared:
 
 @dataclass(frozen=True)
 class Signed:
-    """A transaction ready to be sent, and the hash (32 bytes) under which it will be found."""
+    """A transaction ready to be sent, and the hash (32 bytes) under which it will be found. Of one that an account
+    elsewhere signs ``raw`` is empty, and the hash unknown at first."""
 
     raw: bytes
     tx_hash: bytes
     nonce: int
+
+
+Price = Callable[[int, int], tuple[int, int]]
+
+
+def usual_price(base_fee: int, tip: int) -> tuple[int, int]:
+    """The most to offer and what of it goes to the block's maker, from the newest block's base fee and the usual tip;
+    all in wei a gas. Twice the base fee outlasts six full blocks."""
+    return 2 * base_fee + tip, tip
+
+
+class Pauses:
+    """Waits a little longer each time, varied by a quarter, so that many who wait do not ask at once."""
+
+    def __init__(self) -> None:
+        self.next = _FIRST_PAUSE
+
+    def wait(self) -> None:
+        time.sleep(self.next * _JITTER.uniform(0.75, 1.25))
+        self.next = min(1.5 * self.next, _LONGEST_PAUSE)
 
 
 class ContractClient:
@@ -121,52 +151,107 @@ class ContractClient:
             self._alone[function] = self._eth.contract(address=self.address, abi=abi)
         return self._alone[function]
 
-    def prepare(self, call: Call, sender: str, *, nonce: int | None = None) -> Prepared:
-        """Simulate and price a call, so that a refusal comes before anything is signed.
+    def fees(self) -> tuple[int, int]:
+        """The newest block's base fee and the usual tip, in wei a gas. Raises NodeUnreachable."""
+        with self.node.asking():
+            base_fee = to_number(self._eth.get_block("latest").get("baseFeePerGas"))
+            return base_fee, to_number(self._eth.max_priority_fee)
 
-        ``nonce`` replaces a waiting transaction of that nonce; the default follows all that wait. Raises
-        TransactionRefused with the contract's reason (VersionTaken if another writer was first), InsufficientFunds,
-        NodeUnreachable, or InvalidRequest.
-        """
-        account = checked_address(sender)
-        data = self.encode(call)
-        transaction: Any = {"from": account, "to": self.address, "data": data}
+    def nonce(self, account: str, block: str = "latest") -> int:
+        """How many transactions of an account are in blocks, or with ``"pending"`` in the node's pool too. Raises
+        NodeUnreachable."""
+        with self.node.asking():
+            return to_number(self._eth.get_transaction_count(checked_address(account), block))  # type: ignore[arg-type]
+
+    def simulate(self, data: bytes, sender: str) -> int:
+        """The gas that a call with this data would take now. Raises TransactionRefused with the contract's reason
+        (VersionTaken if another writer was first), or NodeUnreachable."""
+        transaction: Any = {"from": checked_address(sender), "to": self.address, "data": data}
         try:
             with self.node.asking():
                 self._eth.call(transaction, "latest")  # some nodes give a reason here only
                 gas = to_number(self._eth.estimate_gas(transaction, "latest"))
-                base_fee = to_number(self._eth.get_block("latest").get("baseFeePerGas"))
-                priority_fee = to_number(self._eth.max_priority_fee)
-                funds = to_number(self._eth.get_balance(account))
-                if nonce is None:
-                    nonce = to_number(self._eth.get_transaction_count(account, "pending"))
         except ContractLogicError as error:
             raise refused(self._abi, error.data) from None
         if gas > MAX_GAS:
             raise TransactionRefused(f"The transaction needs {gas:,} gas, more than {MAX_GAS:,}.", "Do less at once.")
-        # A fifth more, since others may write before it is its turn; twice the base fee outlasts six full blocks.
-        prepared = Prepared(
-            account, data, nonce, gas, min(gas + gas // 5, MAX_GAS), 2 * base_fee + priority_fee, priority_fee
-        )
-        if funds < prepared.max_cost:
-            raise self._too_little(account, prepared.max_cost - funds)
+        return gas
+
+    def prepare(
+        self, call: Call, sender: str, *, nonce: int | None = None, price: Price = usual_price, free: bool = False
+    ) -> Prepared:
+        """Simulate and price a call, so that a refusal comes before anything is signed.
+
+        ``nonce`` replaces a waiting transaction of that nonce; the default follows all that wait. With ``free`` another
+        account pays, and funds and fees don't matter. Raises TransactionRefused with the contract's reason
+        (VersionTaken if another writer was first), InsufficientFunds, NodeUnreachable, or InvalidRequest.
+        """
+        return self.prepare_data(self.encode(call), sender, nonce=nonce, price=price, free=free)
+
+    def prepare_data(
+        self, data: bytes, sender: str, *, nonce: int | None = None, price: Price = usual_price, free: bool = False
+    ) -> Prepared:
+        """The same of a call that is encoded already."""
+        account = checked_address(sender)
+        gas = self.simulate(data, account)
+        gas_limit = min(gas + gas // 5, MAX_GAS)  # others may write before it is its turn
+        if free:
+            return Prepared(account, data, 0, gas, gas_limit, 0, 0)
+        max_fee, priority_fee = price(*self.fees())
+        nonce = self.nonce(account, "pending") if nonce is None else nonce
+        prepared = Prepared(account, data, nonce, gas, gas_limit, max_fee, priority_fee)
+        self.check_funds(prepared)
         return prepared
 
-    def submit(self, prepared: Prepared, wallet: Wallet | Account, announce: Callable[[bytes], None]) -> bytes:
-        """Sign and send; the hash (32 bytes) goes to ``announce`` before sending, and is returned.
+    def check_funds(self, prepared: Prepared) -> None:
+        """Raises InsufficientFunds, with what is missing, unless the account can pay for it."""
+        funds = self.balance(prepared.sender)
+        if funds >= prepared.max_cost:
+            return
+        missing = prepared.max_cost - funds
+        raise InsufficientFunds(
+            f"{prepared.sender} lacks {coins(missing)} coins on chain {self.chain_id}, which is"
+            f" {-(-missing // prepared.max_fee):,} gas at up to {gwei(prepared.max_fee)} gwei: it has {coins(funds)},"
+            f" and the transaction may cost {coins(prepared.max_cost)} ({prepared.gas_limit:,} gas).",
+            "Send it some.",
+        )
+
+    def submit(self, prepared: Prepared, wallet: Wallet | Account, announce: Callable[[Signed], None]) -> bytes:
+        """Sign and send; what is sent goes to ``announce`` before sending, and its hash (32 bytes) is returned.
 
         An account elsewhere names the hash only afterwards, so it is announced twice: as ``UNKNOWN_HASH``, then as it
         is. Whether such a transaction landed has to be seen by what it did. Raises what ``sign`` and ``send`` raise.
         """
         if isinstance(wallet, Wallet):
             signed = self.sign(prepared, wallet)
-            announce(signed.tx_hash)
+            announce(signed)
             self.send(signed)
             return signed.tx_hash
-        announce(UNKNOWN_HASH)
+        announce(Signed(b"", UNKNOWN_HASH, prepared.nonce))
         tx_hash = self._send_by(prepared, wallet)
-        announce(tx_hash)
+        announce(Signed(b"", tx_hash, prepared.nonce))
         return tx_hash
+
+    def sign_typed_data(self, typed: dict[str, Any], wallet: Wallet | Account) -> bytes:
+        """The wallet's signature of EIP-712 data. Raises TransactionRefused if an account elsewhere does not sign."""
+        if isinstance(wallet, Wallet):
+            return wallet.sign_typed_data(typed)
+        node = self._signer(wallet)
+        try:
+            answer = node.request("eth_signTypedData_v4", wallet.address, json.dumps(typed))
+        except RequestRefused as error:
+            raise TransactionRefused(f"{node.name} signs no typed data: {error.cause}", "Use another wallet.") from None
+        with node.asking():
+            return bytes(HexBytes(answer))
+
+    def next_time(self) -> datetime:
+        """The time of the block that is being made, as far as the node says; never before the newest block's."""
+        newest = self.latest().time
+        try:
+            with self.node.asking():
+                return max(newest, to_time(to_number(self._eth.get_block("pending").get("timestamp"))))
+        except RequestRefused:
+            return newest
 
     def check_account(self, wallet: Account) -> None:
         """Raises InvalidRequest unless the node or signer says that it signs for this account, on this chain."""
@@ -204,7 +289,7 @@ class ContractClient:
         except RequestRefused as error:
             cause = error.__cause__
             said = refusal(cause) if isinstance(cause, Web3RPCError) else error.cause
-            raise self._why_not_taken(node, prepared.nonce, said) from None
+            raise self._why_not_taken(node, prepared.nonce, prepared.sender, said) from None
         with node.asking():
             return _hash(bytes(HexBytes(answer)))
 
@@ -255,6 +340,14 @@ class ContractClient:
 
         Raises TransactionRefused with the contract's reason (VersionTaken ...) if it reverted, and NodeUnreachable.
         """
+        found = self.included(tx_hash)
+        if found and not found[1]:
+            raise self.why_reverted(found[0])
+        return found[0] if found else None
+
+    def included(self, tx_hash: bytes) -> tuple[Receipt, bool] | None:
+        """The receipt of a transaction and whether it took effect, None if it is in no block (yet). Raises
+        NodeUnreachable."""
         with self.node.asking():
             try:
                 found = self._eth.get_transaction_receipt(HexBytes(tx_hash))
@@ -266,48 +359,47 @@ class ContractClient:
             fee = None if paid is None else gas_used * to_number(paid)
             if status not in (0, 1) or found["transactionHash"] != tx_hash or found["blockNumber"] != block.number:
                 raise ValueError("another transaction's receipt")
-        if status == 0:
-            raise self._why_reverted(tx_hash, block)
-        return Receipt(tx_hash, gas_used, block, fee)
+        return Receipt(tx_hash, gas_used, block, fee), status == 1
 
     def wait(self, tx_hash: bytes, timeout: float = 120, confirmations: int = 0) -> Receipt:
         """Wait until a transaction is in a block and ``confirmations`` blocks are on top of it.
 
-        Raises TransactionPending if that isn't so after ``timeout`` seconds, and what ``receipt`` raises.
+        Raises TransactionPending if neither it nor a new block comes within ``timeout`` seconds, and what ``receipt``
+        raises.
         """
         deadline = time.monotonic() + timeout
-        pause = _FIRST_PAUSE
+        pauses, seen = Pauses(), (0, b"")
         while True:
+            newest = self.latest().number if confirmations else 0
             receipt = self.receipt(tx_hash)
-            if receipt and (not confirmations or self.latest().number - receipt.block.number >= confirmations):
+            if receipt and (not confirmations or newest - receipt.block.number >= confirmations):
                 return receipt
-            if time.monotonic() + pause > deadline:
-                seen = "has too few blocks on top of it" if receipt else "is in no block"
-                raise TransactionPending(f"Transaction 0x{tx_hash.hex()} {seen} yet.", "Run sync later.")
-            time.sleep(pause)
-            pause = min(1.5 * pause, _LONGEST_PAUSE)
+            now = (newest, receipt.block.hash) if receipt else (0, b"")
+            if now != seen:
+                deadline, seen = time.monotonic() + timeout, now
+            if time.monotonic() + pauses.next > deadline:
+                what = "has too few blocks on top of it" if receipt else "is in no block"
+                raise TransactionPending(f"Transaction 0x{tx_hash.hex()} {what} yet.", "Run sync later.")
+            pauses.wait()
 
     def _not_taken(self, signed: Signed, said: str) -> bytes:
         """The hash if the node has the transaction all the same; else raises why it does not take it."""
         reason = said.lower()
         if "already known" in reason or "already imported" in reason or "known transaction" in reason:
             return signed.tx_hash
-        why = self._why_not_taken(self.node, signed.nonce, said)
+        why = self._why_not_taken(self.node, signed.nonce, "The account", said)
         if isinstance(why, NonceTaken) and self.transaction_known(signed.tx_hash):
             return signed.tx_hash
         raise why
 
-    def _why_not_taken(self, node: Node, nonce: int, said: str) -> MemSyncError:
+    def _why_not_taken(self, node: Node, nonce: int, account: str, said: str) -> MemSyncError:
         reason = said.lower()
         if ("nonce" in reason and "low" in reason) or "replacement transaction" in reason:
             return NonceTaken(f"Another transaction of the account took number {nonce}.", "Try again.")
         if "insufficient funds" in reason:
-            return self._too_little("The account", None)
+            cause = f"{account} has too little to pay for the transaction on chain {self.chain_id}."
+            return InsufficientFunds(cause, "Send it some.")
         return TransactionRefused(f"{node.name} does not take the transaction: {said}", "Try again later.")
-
-    def _too_little(self, account: str, missing: int | None) -> InsufficientFunds:
-        gap = f"{account} lacks {missing / 10**18:.9f} coins" if missing else f"{account} has too little"
-        return InsufficientFunds(f"{gap} to pay for the transaction on chain {self.chain_id}.", "Send it some.")
 
     def _transaction(self, tx_hash: bytes) -> Any:
         with self.node.asking():
@@ -319,9 +411,9 @@ class ContractClient:
                 raise ValueError("another transaction")
             return found
 
-    def _why_reverted(self, tx_hash: bytes, block: Block) -> TransactionRefused:
+    def why_reverted(self, receipt: Receipt) -> TransactionRefused:
         """Call again what reverted; the state after its block shows the reason best (another writer was first)."""
-        sent = self._transaction(tx_hash)
+        sent, block = self._transaction(receipt.tx_hash), receipt.block
         for number in (block.number, block.number - 1) if sent else ():
             try:
                 with self.node.asking():
@@ -338,6 +430,21 @@ def checked_address(address: str) -> ChecksumAddress:
     if not is_address(address):
         raise InvalidRequest("That is no account's address (0x and 40 hex digits).", "Check it for typing errors.")
     return to_checksum_address(address)
+
+
+def coins(wei: int) -> str:
+    """An amount in the chain's coin, exactly."""
+    return _plain(Decimal(wei).scaleb(-18))
+
+
+def gwei(wei: int) -> str:
+    """A price a gas in gwei, exactly."""
+    return _plain(Decimal(wei).scaleb(-9))
+
+
+def _plain(number: Decimal) -> str:
+    text = f"{number:f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
 
 
 def to_time(seconds: int) -> datetime:

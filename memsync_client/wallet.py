@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import eth_account
+from eth_account.messages import encode_typed_data
 from eth_account.signers.local import LocalAccount
 from eth_utils import is_hex_address, to_checksum_address
 
@@ -45,6 +46,10 @@ class Wallet(HoldsSecret):
         """The signed transaction, ready to be sent, and its hash (32 bytes)."""
         signed = self._account.sign_transaction(transaction)
         return bytes(signed.raw_transaction), bytes(signed.hash)
+
+    def sign_typed_data(self, typed: dict[str, Any]) -> bytes:
+        """The signature (65 bytes) of EIP-712 data in the form of ``eth_signTypedData_v4``."""
+        return bytes(self._account.sign_message(encode_typed_data(full_message=typed)).signature)
 
     def sealed(self, passphrase: str) -> bytes:
         """What its keystore file holds."""

@@ -15,6 +15,7 @@ from ..errors import MemSyncError
 from ..files import storage_error
 from . import (
     completing,
+    config,
     connect,
     device,
     exchange,
@@ -29,6 +30,7 @@ from . import (
     ownership,
     passphrase,
     reader,
+    relay,
     setup,
 )
 from .app import App, report, report_error, root
@@ -63,6 +65,8 @@ root.add_command(device.device)
 root.add_command(setup.restore)
 root.add_command(passphrase.passphrase)
 root.add_command(completing.completion)
+root.add_command(config.config)
+root.add_command(relay.relay)
 root.add_command(reader.reader)
 root.add_command(mcp.mcp)
 root.add_command(inbox.inbox)

@@ -43,6 +43,7 @@ class App(HoldsSecret):
 
     home: Home = field(default_factory=lambda: Home(Home.default()))
     rpc: str | None = None
+    relay: str | None = None
     passphrase_fd: int | None = None
     json: bool = False
     color: bool | None = None  # None: where it is shown on a terminal
@@ -51,6 +52,12 @@ class App(HoldsSecret):
     done: list[dict[str, Any]] = field(default_factory=list)  # what stands, should the rest fail
     _passphrase: str | None = field(default=None, repr=False)
     _from_keyring: bool = False
+
+    def begin(self) -> None:
+        """Before a command does anything: that the home is this user's and of this version, and nothing in it half
+        done."""
+        self.home.check()
+        passphrases.finish_change(self.home)
 
     def passphrase(self) -> str:
         """Asked for once: from the file descriptor that was named, else the operating system's keyring where it is kept
@@ -88,6 +95,10 @@ class App(HoldsSecret):
         if not click.confirm(question, err=True):
             raise click.Abort
 
+    def _may(self, question: str) -> bool:
+        """Whether a person at the terminal says yes; nobody is there with --json."""
+        return not self.json and sys.stdin.isatty() and click.confirm(question, err=True)
+
     def client(self) -> Client:
         """The owner's home. Raises NotInitialised where there are readers only."""
         readers = self.home.readers()
@@ -96,7 +107,7 @@ class App(HoldsSecret):
                 f"This home is a reader's ({', '.join(readers)}), and this command an owner's.",
                 "A reader has: memsync list, recall, verify, reader card, reader join. Another home: --home.",
             )
-        return Client(self.home, self.passphrase, rpc=self.rpc, say=self.say)
+        return Client(self.home, self.passphrase, rpc=self.rpc, say=self.say, ask=self._may, relay=self.relay)
 
     def say(self, text: str) -> None:
         """A step of a longer work, on standard error."""
@@ -171,11 +182,11 @@ def root(
     if no_color or os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
         app.color = context.color = False
     self_test()
-    passphrases.finish_change(app.home)
     if context.invoked_subcommand is None:
         from .status import show_status
 
         app.command = "status"
+        app.begin()
         show_status(app)
 
 
@@ -210,6 +221,7 @@ def printing(command: _F) -> _F:
             raise AssertionError("a command ran outside main()")
         app.json = app.json or as_json
         app.command = context.command_path.partition(" ")[2]
+        app.begin()
         return command(app, **options)
 
     run.__doc__ = command.__doc__
@@ -217,6 +229,21 @@ def printing(command: _F) -> _F:
     if hasattr(command, "__click_params__"):
         run.__click_params__ += command.__click_params__  # type: ignore[attr-defined]
     return run  # type: ignore[return-value]
+
+
+def _keep_relay(context: click.Context, _: click.Parameter, url: str | None) -> None:
+    app = context.find_object(App)
+    if app and url:
+        app.relay = url
+
+
+relay_option = click.option(
+    "--relay",
+    metavar="URL",
+    expose_value=False,
+    callback=_keep_relay,
+    help="Sign only, and have this relayer send and pay (`memsync config --relay` for all commands).",
+)
 
 
 def report_error(app: App, error: MemSyncError, name: str = "") -> None:
@@ -321,6 +348,8 @@ def gas_cost(app: App, gas: int, fee: int | None = None) -> str:
     config = app.home.config()
     if config.chain_id == PRACTICE_CHAIN:
         return f"{gas:,} gas, free here"
+    if app.relay or config.relay:
+        return f"{gas:,} gas, paid by the relayer"
     if fee is None:
         return f"{gas:,} gas"
     money = f", {Money.parse(config.price).of(fee)}" if config.price else ""

@@ -24,6 +24,7 @@ from .app import (
     printing,
     progress_bar,
     receipt_data,
+    relay_option,
     safe,
 )
 from .completing import vault_option
@@ -49,6 +50,7 @@ class Period(Duration):
 @click.option("--every", type=Period(), help="Let each sync rotate once the keys are that old: 90d, 12w; or never.")
 @click.option("--dry-run", is_flag=True, help="Say what would be done; write nothing.")
 @click.option("--yes", is_flag=True, help="Do not ask, where it is --clean.")
+@relay_option
 @printing
 def rotate(app: App, name: str | None, clean: bool, every: timedelta | None, dry_run: bool, yes: bool) -> None:
     """Make new keys: what is sealed from now on opens with them alone.

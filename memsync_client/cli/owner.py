@@ -19,7 +19,7 @@ from ..hosting import PUBLIC_HOSTS
 from ..keyring import Holder, Role
 from ..storage.uris import EVM, EVM_MEANS
 from ..vault import Vault
-from .app import App, cost_of, counted, day, price_data, price_of, printing, progress_bar, receipt_data
+from .app import App, cost_of, counted, day, price_data, price_of, printing, progress_bar, receipt_data, relay_option
 from .completing import durations, files, lent_names, vault_names, vault_option
 from .given import memory_text, text_of
 from .qr import check_qr, qr_options, show_qr
@@ -79,6 +79,7 @@ def vault() -> None:
     help="Where its blobs go (default on a practice chain: a folder of this home; else the first of `host list`).",
 )
 @click.option("--yes", is_flag=True, help="With evm: do not ask.")
+@relay_option
 @printing
 def vault_new(app: App, name: str, base_uri: str | None, yes: bool) -> None:
     """Make a vault. Its name is sealed too.
@@ -218,6 +219,7 @@ def edit(app: App, memory_id: str, text: str, name: str | None) -> None:
 )
 @click.option("--accept-rollback", is_flag=True, help="Accept an older state of the chain than this device has seen.")
 @click.option("--dry-run", is_flag=True, help="Say what waits, and what a commit costs; write nothing.")
+@relay_option
 @printing
 def sync(
     app: App,
@@ -296,6 +298,7 @@ def _would_sync(app: App, vaults: list[Vault]) -> None:
 @click.option("--from-now", is_flag=True, help="Only what is sealed from now on; nothing of before.")
 @click.option("--dry-run", is_flag=True, help="Say what would be granted; write nothing.")
 @qr_options
+@relay_option
 @printing
 def grant(
     app: App,
@@ -370,6 +373,7 @@ def grants(app: App, name: str | None) -> None:
 @vault_option
 @click.option("--dry-run", is_flag=True, help="Say whom it would leave out, and what it costs; write nothing.")
 @click.option("--yes", is_flag=True, help="Do not ask, where it is all.")
+@relay_option
 @printing
 def revoke(app: App, reader: str | None, everyone: bool, name: str | None, dry_run: bool, yes: bool) -> None:
     """Take back what was granted to READER (its name or address), or with --all to everyone: readers, and devices with

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pwd
 import subprocess
 import sys
 from dataclasses import asdict, replace
@@ -11,8 +12,17 @@ from pathlib import Path
 
 import pytest
 
-from memsync_client.errors import HomeBusy, HomeDamaged, NotInitialised, StorageUnavailable, UnknownVault
+from memsync_client.errors import (
+    HomeBusy,
+    HomeDamaged,
+    HomeForeign,
+    HomeNewer,
+    NotInitialised,
+    StorageUnavailable,
+    UnknownVault,
+)
 from memsync_client.home import (
+    DEFAULT_MAX_FEE,
     Config,
     Home,
     Joined,
@@ -108,7 +118,6 @@ def without(value: Config | Joined, name: str) -> bytes:
     "data",
     [
         *NO_JSON,
-        changed(CONFIG, format=2),
         changed(CONFIG, format=0),
         changed(CONFIG, format=None),
         changed(CONFIG, format="1"),
@@ -118,7 +127,7 @@ def without(value: Config | Joined, name: str) -> bytes:
     ],
     ids=lambda data: str(data)[:60],
 )
-def test_config__damaged_or_of_a_newer_version__home_damaged(home: Home, data: bytes) -> None:
+def test_config__damaged__home_damaged(home: Home, data: bytes) -> None:
     home.write_config(CONFIG)
     (home.folder / "config.json").write_bytes(data)
     with pytest.raises(HomeDamaged, match=r"config\.json") as caught:
@@ -132,6 +141,7 @@ def test_config__damaged_or_of_a_newer_version__home_damaged(home: Home, data: b
     [
         *({"chain_id": "31337"}, {"chain_id": 1.5}, {"chain_id": True}, {"chain_id": None}, {"rpc": 8545}),
         *({"rpc": None}, {"registry": None}, {"owner": 5}, {"confirmations": "0"}, {"blobs": 1}, {"format": True}),
+        *({"max_fee": "5"}, {"max_fee": 1.5}),
     ],
     ids=str,
 )
@@ -142,10 +152,49 @@ def test_config__field_of_another_type__home_damaged(home: Home, change: dict[st
         home.config()
 
 
+def test_config__of_a_newer_version__is_refused_by_name_whatever_else_it_has(home: Home) -> None:
+    home.write_config(CONFIG)
+    (home.folder / "config.json").write_bytes(b'{"format": 2, "chains": []}')
+    with pytest.raises(HomeNewer, match=r"config\.json is of format 2") as caught:
+        home.config()
+    assert "Update MemSync" in caught.value.next_step
+
+
+def test_config__of_an_earlier_version_without_a_field__has_its_default(home: Home) -> None:
+    home.write_config(replace(CONFIG, max_fee=5))
+    (home.folder / "config.json").write_bytes(without(CONFIG, "max_fee"))
+    assert home.config() == replace(CONFIG, max_fee=DEFAULT_MAX_FEE)
+
+
 def test_config__is_a_folder__storage_unavailable(home: Home) -> None:
     (home.folder / "config.json").mkdir(parents=True)
     with pytest.raises(StorageUnavailable):
         home.config()
+
+
+def test_check__of_a_newer_version__is_refused_and_a_damaged_one_is_left_to_who_needs_it(home: Home) -> None:
+    home.write_config(CONFIG)
+    home.check()
+    (home.folder / "config.json").write_bytes(b"{")
+    home.check()
+    (home.folder / "config.json").write_bytes(b'{"format": 2}')
+    with pytest.raises(HomeNewer):
+        home.check()
+
+
+def test_check__folder_of_another_user__is_refused_with_both_names(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    home.check()
+    home.folder.mkdir()
+    home.check()
+    if os.geteuid() == 0:
+        os.chown(home.folder, 54_321, -1)
+        owner, mine = "54321", "root"
+    else:
+        owner, mine = pwd.getpwuid(os.geteuid()).pw_name, "54321"
+        monkeypatch.setattr(os, "geteuid", lambda: 54_321)
+    with pytest.raises(HomeForeign, match=f"belongs to user {owner}, and this process runs as {mine}") as caught:
+        home.check()
+    assert "--home" in caught.value.next_step
 
 
 # A reader's invitation ------------------------------------------------------------------------------------------------
@@ -164,10 +213,10 @@ def test_joined__before_it_joins__not_initialised_naming_the_reader(home: Home) 
 
 @pytest.mark.parametrize(
     "data",
-    [*NO_JSON, changed(JOINED, format=2), changed(JOINED, more=1), without(JOINED, "public"), changed(CONFIG)],
+    [*NO_JSON, changed(JOINED, format=0), changed(JOINED, more=1), without(JOINED, "public"), changed(CONFIG)],
     ids=lambda data: str(data)[:60],
 )
-def test_joined__damaged_or_of_a_newer_version__home_damaged(tmp_path: Path, data: bytes) -> None:
+def test_joined__damaged__home_damaged(tmp_path: Path, data: bytes) -> None:
     (tmp_path / "joined.json").write_bytes(data)
     with pytest.raises(HomeDamaged, match=r"joined\.json"):
         read_joined(tmp_path)

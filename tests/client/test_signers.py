@@ -10,7 +10,7 @@ import pytest
 
 from memsync_client.errors import InvalidRequest, NodeUnreachable, NonceTaken, TransactionRefused
 from memsync_client.registry import Registry
-from memsync_client.transactions import UNKNOWN_HASH, Prepared
+from memsync_client.transactions import UNKNOWN_HASH, Prepared, Signed
 from memsync_client.wallet import Account
 from tests.client.bad_nodes import lying, reply, result_of, serving
 from tests.nodes import Chain
@@ -56,9 +56,9 @@ def creating(registry: Registry, account: Account) -> Prepared:
 
 
 def test_submit__names_no_hash_and_then_the_transactions(registry: Registry) -> None:
-    account, announced = unlocked(registry, 5), list[bytes]()
+    account, announced = unlocked(registry, 5), list[Signed]()
     tx_hash = registry.submit(creating(registry, account), account, announced.append)
-    assert announced == [UNKNOWN_HASH, tx_hash]
+    assert [(signed.raw, signed.tx_hash) for signed in announced] == [(b"", UNKNOWN_HASH), (b"", tx_hash)]
     assert registry.wait(tx_hash).tx_hash == tx_hash
     assert registry.vault_count(account.address) == 1
 
@@ -89,7 +89,7 @@ def test_submit__refused_by_the_person__says_what_the_signer_says(registry: Regi
 
 def test_submit__signer_busy__asks_once_only(registry: Registry) -> None:
     """A second request could be a second transaction."""
-    asked, announced = list[str](), list[bytes]()
+    asked, announced = list[str](), list[Signed]()
 
     def busy(handler: BaseHTTPRequestHandler, body: bytes) -> None:
         asked.append(json.loads(body)["method"])
@@ -100,7 +100,7 @@ def test_submit__signer_busy__asks_once_only(registry: Registry) -> None:
     with serving(busy) as url, pytest.raises(NodeUnreachable):
         registry.submit(prepared, Account(account.address, url), announced.append)
     assert asked == ["eth_sendTransaction"]
-    assert announced == [UNKNOWN_HASH]
+    assert [signed.tx_hash for signed in announced] == [UNKNOWN_HASH]
 
 
 @pytest.mark.parametrize("answer", [None, "0x12", "0x" + "zz" * 32, 7, {}])

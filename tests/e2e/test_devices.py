@@ -158,10 +158,8 @@ def test_revoke__on_another_device__is_followed(both: tuple[Vault, Vault]) -> No
     """The desktop goes on under keys that the laptop made, and the other way round."""
     one, other = both
     for turn, (rotating, following) in enumerate((both, both[::-1])):
-        registry = rotating._session.registry
-        call = registry.rotate(rotating.place.vault_id)
-        prepared = registry.prepare(call, rotating._session.wallet.address)
-        rotating._committer(rotating.record()).transact(call, prepared)
+        session = rotating._session
+        session.land(session.prepare(session.registry.rotate(rotating.place.vault_id)))
         rotating.remember(f"sealed under new keys {turn}")
         rotating.sync()
         following.remember(f"and after them {turn}")

@@ -14,7 +14,6 @@ import pytest
 
 from memsync_client import reading
 from memsync_client.client import Client, restore
-from memsync_client.committing import Committer
 from memsync_client.errors import (
     ForeignKeyring,
     InsufficientFunds,
@@ -32,6 +31,7 @@ from memsync_client.reader import Reader, card_of
 from memsync_client.records import CommitEvent
 from memsync_client.registry import Registry
 from memsync_client.sealing import sha256
+from memsync_client.session import Session
 from memsync_client.storage.file import FileStorage
 from memsync_client.vault import Vault
 from tests.e2e.machines import PASSPHRASE, again, grant, new_owner, new_vault, texts
@@ -54,7 +54,7 @@ def test_sync__node_says_that_a_commit_that_landed_did_not__nothing_is_lost_or_d
     vault: Vault, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     vault.remember("second")
-    once(monkeypatch, Committer, "transact", VersionTaken("another was first"))
+    once(monkeypatch, Session, "land", VersionTaken("another was first"))
     vault.sync()
     assert texts(vault) == ["first", "second"]
     assert vault.waiting() == 0
@@ -65,7 +65,7 @@ def test_sync__node_says_that_a_commit_that_landed_did_not__nothing_is_lost_or_d
 def test_grant__node_says_that_one_that_landed_did_not__the_keyring_stays(
     vault: Vault, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    once(monkeypatch, Committer, "transact", VersionTaken("another was first"))
+    once(monkeypatch, Session, "land", VersionTaken("another was first"))
     with suppress(InvalidRequest):  # the second attempt may find it granted already
         grant(vault, tmp_path / "tool", "claude")
     assert [line.name for line in vault.grants()] == ["claude"]

@@ -124,9 +124,9 @@ def test_forget__what_waits_of_it_goes_too(vault: Vault) -> None:
 
 def test_forget__locked_vault__brings_its_keyring_too(vault: Vault, tmp_path: Path) -> None:
     grant(vault, tmp_path / "tool", "claude")
-    registry, wallet = vault._session.registry, vault._session.wallet
-    call = registry.revoke(vault.place.vault_id, vault.grants()[0].address or "")
-    vault._committer(vault.record()).transact(call, registry.prepare(call, wallet.address))
+    session = vault._session
+    call = session.registry.revoke(vault.place.vault_id, vault.grants()[0].address or "")
+    session.land(session.prepare(call))
     (memory,) = vault.memories()
     vault.forget([memory.id])
     record = vault.record()

@@ -204,9 +204,8 @@ def test_renew__of_a_vault_that_was_locked_elsewhere__drops_private_readers(chai
     lost = Lost(tmp_path, chain)
     (before,) = lost.vaults
     private = grant(before, tmp_path / "private", "private", private=True)
-    registry = before._session.registry
-    call = registry.rotate(before.place.vault_id)
-    before._committer(before.record()).transact(call, registry.prepare(call, before._session.wallet.address))
+    session = before._session
+    session.land(session.prepare(session.registry.rotate(before.place.vault_id)))
     client = lost.restored()
     renew(client, None)
     assert roles(client.vault()) == [(Role.DEVICE, "phoenix")]

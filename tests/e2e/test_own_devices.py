@@ -196,9 +196,8 @@ def test_add__name_or_key_that_is_taken__is_refused(desk: Client, tmp_path: Path
 
 def test_add__to_a_locked_vault__asks_for_a_sync(desk: Client, tmp_path: Path) -> None:
     vault = desk.vault()
-    registry = desk.session.registry
-    call = registry.rotate(vault.place.vault_id)
-    vault._committer(vault.record()).transact(call, registry.prepare(call, desk.session.wallet.address))
+    session = desk.session
+    session.land(session.prepare(session.registry.rotate(vault.place.vault_id)))
     _, card = begun(tmp_path / "laptop", desk.session.config.rpc, "laptop", commit=False)
     with pytest.raises(VaultLocked, match="to be renewed first"):
         add_device(desk, card)

@@ -13,12 +13,12 @@ from typing import Any
 import pytest
 
 from memsync_client.client import Client, restore
-from memsync_client.committing import Committer
 from memsync_client.errors import AccessEnded, InsufficientFunds, InvalidRequest, VersionTaken
 from memsync_client.home import Home
 from memsync_client.keeping import Level
 from memsync_client.outbox import Outbox
 from memsync_client.reader import Reader, card_of, new_reader
+from memsync_client.session import Session
 from memsync_client.vault import Vault
 from tests.e2e.archives import Archive
 from tests.e2e.machines import PASSPHRASE, Machine, again, grant, new_owner, new_vault, texts
@@ -243,19 +243,19 @@ def test_cut__while_another_device_commits__both_land(both: tuple[Vault, Vault])
 
 
 def test_cut__node_says_that_it_did_not_land__nothing_is_lost(vault: Vault, monkeypatch: pytest.MonkeyPatch) -> None:
-    real = Committer.transact
+    real = Session.land
 
-    def landed_and_denied(self: Committer, *args: Any) -> Any:
-        monkeypatch.setattr(Committer, "transact", real)
+    def landed_and_denied(self: Session, *args: Any) -> Any:
+        monkeypatch.setattr(Session, "land", real)
         real(self, *args)
         raise VersionTaken("another was first")
 
     tell(vault, "second")
-    monkeypatch.setattr(Committer, "transact", landed_and_denied)
+    monkeypatch.setattr(Session, "land", landed_and_denied)
     vault.rotate(clean=True)
     assert vault.verify().whole
     (memory,) = [memory for memory in vault.memories() if memory.content == "first"]
-    monkeypatch.setattr(Committer, "transact", landed_and_denied)
+    monkeypatch.setattr(Session, "land", landed_and_denied)
     before = vault.record().content_hash.hex()
     vault.forget([memory.id])
     assert texts(vault) == ["second"]

@@ -75,6 +75,7 @@ chaos: setup ## processes killed at 200 random points of all that writes, beside
 bench: setup ## speed and size
 	@python scripts/bench_crypto.py
 	@python scripts/bench.py
+	@python scripts/bench_scale.py
 
 bench-gas: setup ## gas beside two contracts that do the same work, and of a vault with its blobs on chain
 	@python scripts/bench_gas.py

@@ -65,7 +65,8 @@ def _check(value: Any, depth: int) -> None:
         value.encode("utf-8")
     elif kind is list:
         for item in value:
-            _check(item, depth + 1)
+            if type(item) is not bytes:
+                _check(item, depth + 1)
     elif kind is dict:
         for key, item in value.items():
             if type(key) is not str:

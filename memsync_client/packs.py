@@ -7,9 +7,11 @@ forgotten its commitment alone (32 bytes), so that the memory log stays whole wi
 from __future__ import annotations
 
 import os
+import struct
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from itertools import chain
+from typing import NamedTuple, TypeVar
 
 from . import canonical
 from .errors import Tampered
@@ -24,8 +26,7 @@ _LIST_HEAD = 5
 T = TypeVar("T")
 
 
-@dataclass(frozen=True)
-class Entry:
+class Entry(NamedTuple):
     """One memory in a pack, with the salt of its commitment in the memory log."""
 
     memory: Memory
@@ -74,8 +75,8 @@ class PackNote:
 
     def has_any(self, ids: Collection[bytes]) -> bool:
         """Whether a memory of ``ids`` is in the pack."""
-        own = (self.ids[i : i + ID_BYTES] for i in range(0, len(self.ids), ID_BYTES))
-        return bool(ids) and any(memory_id in ids for memory_id in own)
+        own = chain.from_iterable(struct.iter_unpack(f"{ID_BYTES}s", self.ids))
+        return bool(ids) and not frozenset(ids).isdisjoint(own)
 
 
 def without(items: Iterable[Item], forgotten: Collection[bytes], place: Place) -> list[Item]:

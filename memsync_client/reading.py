@@ -7,7 +7,7 @@ the packs are all that the memory log commits to.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -305,12 +305,14 @@ def read_items(
     *,
     kept: Kept | None = None,
     notes: Notes = NO_NOTES,
+    of: Collection[bytes] | None = None,
 ) -> list[Item]:
     """All that the packs of a view hold, in log order, compared with the memory log where this holder can open all of
     it.
 
     What is in ``kept`` and opens to this keyring is neither fetched nor opened again; afterwards it has the packs of
-    this view, and no others. ``notes`` spare hashing what was read by an earlier process.
+    this view, and no others. ``notes`` spare hashing what was read by an earlier process. With ``of`` (ids) they also
+    spare reading: only what is in the same packs as memories of these is returned.
     """
     items: list[Item] = []
     read: Kept = {}
@@ -319,8 +321,10 @@ def read_items(
         pack = pack_of(view, ref, fetch)
         if pack:
             read[ref] = pack = (kept or {}).get(ref, pack)
+        note = pack.note(log.size, notes) if log and pack else None
+        log = log.followed_by(note.stretch) if log and note else None
+        if pack and (of is None or note is None or note.has_any(of)):
             items += pack.items
-        log = log.followed_by(pack.note(log.size, notes).stretch) if log and pack else None
         if progress:
             progress(done + 1, len(view.packs))
     if kept is not None:
@@ -347,9 +351,11 @@ def read_entries(
     *,
     kept: Kept | None = None,
     notes: Notes = NO_NOTES,
+    of: Collection[bytes] | None = None,
 ) -> list[Entry]:
     """The entries that still have a memory, in log order; read and checked as ``read_items`` does."""
-    return [item for item in read_items(view, fetch, progress, kept=kept, notes=notes) if isinstance(item, Entry)]
+    items = read_items(view, fetch, progress, kept=kept, notes=notes, of=of)
+    return [item for item in items if isinstance(item, Entry)]
 
 
 def read_forgotten(view: View, fetch: Fetch) -> frozenset[bytes]:

@@ -221,15 +221,20 @@ class Vault(GoingOnVault):
         """What waits and is not in the vault yet, and how the rest was sorted. A batch that ``lost`` a race keeps its
         packs.
 
-        Ids of imports and of forgotten memories are compared with what is committed, and after a lost race all ids are;
-        anything else commits without reading the vault.
+        Imports and revisions of forgotten memories are compared with what is committed, and after a lost race all that
+        waits is; of that only the packs are read that have a memory of the same id.
         """
         waiting, fetch = self._entries(), self._blobs(view.record).fetch
         forgotten = read_forgotten(view, fetch) if waiting else frozenset()
-        compare = lost is not None or any(
-            entry.imported or any(memory.id in forgotten for memory in entry.memories) for entry in waiting
+        import_key = roster_of(view.keyring).import_key
+        ids = frozenset(
+            imported_id(memory, import_key) if entry.imported else memory.id
+            for entry in waiting
+            for memory in entry.memories
+            if entry.imported or lost is not None or memory.id in forgotten
         )
-        found = self._sorted(view, waiting, read_entries(view, fetch, notes=self._notes) if compare else [], keep_edits)
+        committed = read_entries(view, fetch, notes=self._notes, of=ids) if ids else []
+        found = self._sorted(view, waiting, committed, keep_edits)
         if lost and ([entry.memory for entry in lost.entries], lost.outbox) == (found.fresh, found.names):
             return lost, found
         return Batch(entries(found.fresh), found.names), found

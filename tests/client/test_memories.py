@@ -84,6 +84,80 @@ def test_record__of_a_time_before_1970__is_negative() -> None:
     assert canonical.decode(memories.to_record(early))["created"] == -1
 
 
+USUAL = st.builds(
+    Memory,
+    id=IDS,
+    content=st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=300).filter(
+        lambda text: text.strip()
+    ),
+    created=st.datetimes(datetime(1970, 1, 2), datetime(9999, 12, 30), timezones=st.just(UTC)),
+    source=st.none()
+    | st.builds(
+        Source,
+        st.text("gcontent\u00e9", max_size=80),
+        st.none() | st.text("gcontent", max_size=120),
+        st.none() | st.text("gcontent", max_size=300),
+    ).filter(lambda source: len(source.foreign_id or "") <= 256),
+    revision=st.just(b"") | IDS,
+)
+
+
+def of_any_shape(record: bytes) -> Memory | None:
+    try:
+        return memories._of_any_shape(record)
+    except Tampered:
+        return None
+
+
+@given(USUAL, st.data())
+@settings(max_examples=400, deadline=None)
+def test_record__of_the_usual_shape__is_read_by_it_and_only_where_the_careful_way_reads_the_same(
+    memory: Memory, data: st.DataObject
+) -> None:
+    record = memories.to_record(memory)
+    long = memory.source is not None and len(memory.source.foreign_id or "") == 256
+    assert memories._of_usual_shape(record) == (None if long else memory)
+    place = data.draw(st.integers(0, len(record) - 1))
+    changed = data.draw(
+        st.sampled_from(
+            [
+                record[:place] + bytes((data.draw(st.integers(0, 255)),)) + record[place + 1 :],
+                record[:place] + record[place + 1 :],
+                record[:place] + bytes((data.draw(st.integers(0, 255)),)) + record[place:],
+                record + b"\xf6",
+            ]
+        )
+    )
+    assert memories._of_usual_shape(changed) in (None, of_any_shape(changed))
+
+
+@pytest.mark.parametrize(
+    ("short", "longer"),
+    [
+        (b"gcontent\x61a", b"gcontent\x78\x01a"),
+        (b"gcontent\x61a", b"gcontent\x79\x00\x01a"),
+        (b"gcontent\x61a", b"gcontent\x61 "),
+        (b"gcontent\x61a", b"gcontent\x61\xff"),
+        (b"\x83\x61p\xf6\xf6", b"\x83\x78\x01p\xf6\xf6"),
+        (b"\x83\x61p\xf6\xf6", b"\x83\xf6\x61p\xf6"),
+        (b"\x83\x61p\xf6\xf6", b"\x83\x61p\xf6"),
+        (b"\x83\x61p\xf6\xf6", b"\x83\x61p\x62p"),
+        (b"\x83\x61p\xf6\xf6", b"\x83\x61\xff\xf6\xf6"),
+        (b"gcreated\x1b\x00\x06", b"gcreated\x1b\xff\x06"),
+        (b"gcreated\x1b\x00\x06", b"gcreated\x3b\x00\x06"),
+    ],
+)
+def test_record__nearly_of_the_usual_shape__is_refused(short: bytes, longer: bytes) -> None:
+    record = memories.to_record(Memory(ID, "a", datetime(2026, 1, 1, tzinfo=UTC), Source("p")))
+    assert record.count(short) == 1
+    assert memories._of_usual_shape(record) is not None
+    changed = record.replace(short, longer)
+    assert memories._of_usual_shape(changed) is None
+    if b"\x3b" not in longer:
+        with pytest.raises(Tampered):
+            memories.from_record(changed)
+
+
 GOOD = canonical.decode(memories.to_record(FULL))
 
 MALFORMED: dict[str, dict[str, Any]] = {

@@ -189,7 +189,7 @@ def test_split__at_the_edge_of_a_blob__fills_it_and_not_more() -> None:
     room = max_body() - 5
     for over in (0, 1):
         items = [Entry(memory(1), bytes(16), bytes(500_000 - 23)), Entry(memory(2), bytes(16), b"")]
-        items[1] = replace(items[1], record=bytes(room - 500_000 - 23 + over))
+        items[1] = items[1]._replace(record=bytes(room - 500_000 - 23 + over))
         parts = list(split(items))
         assert len(parts) == 1 + over
         assert all(len(seal_pack(PLACE, EPOCH, SECRET, part)) <= MAX_BLOB for part in parts)

@@ -10,7 +10,7 @@ from memsync_client.errors import AccessEnded, ForeignKeyring, Rollback, Tampere
 from memsync_client.forgotten import seal_forgotten
 from memsync_client.heads import PackRef
 from memsync_client.packs import Entry, Forgotten, PackNote, entries
-from memsync_client.reading import NO_NOTES, read_forgotten, read_items
+from memsync_client.reading import NO_NOTES, read_entries, read_forgotten, read_items
 from memsync_client.rewriting import earlier_keyrings, epochs_holding, named_before, resealed, thinned
 from tests.client.author import OWN, Author
 from tests.client.material import PLACE, device, memory, reader, roster, secret
@@ -166,6 +166,17 @@ def test_read__once_noted__compares_the_log_by_the_notes_alone(author: Author, m
         record = author.publish(replace(author.head, version=9, packs=packs))
         with pytest.raises(Tampered, match=record.content_hash.hex()):
             read_items(author.view(record), author.host.fetch, notes=kept)
+
+
+def test_read__entries_of_some_ids__once_noted_only_their_packs_are_fetched(author: Author) -> None:
+    kept, view = Kept(), author.view()
+    assert len(read_entries(view, author.host.fetch, notes=kept, of={memory(2).id})) == 1
+    author.host.fetched.clear()
+    assert [entry.memory for entry in read_entries(view, author.host.fetch, notes=kept, of={memory(3).id})] == [
+        memory(3)
+    ]
+    assert author.host.fetched == [(view.packs[2].hash, "pack")]
+    assert read_entries(view, author.host.fetch, notes=kept, of={memory(9).id}) == []
 
 
 def test_read__noted_pack_under_another_number__tampered(author: Author) -> None:

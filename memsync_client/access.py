@@ -12,6 +12,7 @@ from .cards import Card, Invitation
 from .committing import Batch, NewKeyring
 from .errors import InvalidRequest, MemSyncError, UnknownReader, VaultLocked
 from .keyring import Holder, OwnerKeys, Role, Roster, seal_keyring
+from .keys import Anchor
 from .opened import OpenedVault
 from .reading import View
 from .records import PublicGrant, Receipt, VaultRecord
@@ -86,9 +87,7 @@ class LentVault(OpenedVault):
         if since > record.epoch:  # the epoch rises, so that the reader has no key to what was before
             new = self._next_keyring(view, None)
             new = replace(new, roster=with_reader(new.roster, holder))
-        mirrors = self._session.hosts.for_others(self.place.vault_id)
-        bases = tuple(dict.fromkeys((record.base_uri, *mirrors)))
-        invitation = Invitation(self.place, self._session.rpc_hint, bases, new.keys.anchor)
+        invitation = self._invitation(record, new.keys.anchor)
         account, registry = to_checksum_address(card.address), self._session.registry
         terms = (account, READ, expires, card.key.id[:20])
         if private or since > record.epoch:
@@ -107,7 +106,12 @@ class LentVault(OpenedVault):
     def invitation(self) -> Invitation:
         """What a reader that was granted before joins with."""
         view = self._view(self.record())
-        return Invitation(self.place, self._session.rpc_hint, (view.record.base_uri,), view.keyring.keys.anchor)
+        return self._invitation(view.record, view.keyring.keys.anchor)
+
+    def _invitation(self, record: VaultRecord, anchor: Anchor) -> Invitation:
+        mirrors = self._session.hosts.for_others(self.place.vault_id)
+        bases = tuple(dict.fromkeys((record.base_uri, *mirrors)))
+        return Invitation(self.place, self._session.rpc_hint, bases, anchor)
 
     def grants(self) -> list[ReaderLine]:
         """Every reader in the roster, and every public grant that the roster does not know (named by its address)."""

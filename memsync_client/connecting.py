@@ -84,9 +84,11 @@ def plan(
     private: bool = False,
     from_now: bool = False,
     in_file: bool = False,
+    propose: bool = False,
 ) -> Plan:
     """What ``connect`` would do; writes nothing. ``name`` is the reader's in the roster, by default the program's;
-    ``in_file`` keeps the passphrase of its key in a file, where a keyring would do.
+    ``in_file`` keeps the passphrase of its key in a file, where a keyring would do; ``propose`` lets the program put
+    proposals into the inbox of this home.
 
     Raises InvalidRequest where the program is not here, or a file of its can't be changed without a loss.
     """
@@ -104,7 +106,8 @@ def plan(
             in_file = True
     env = {} if in_file else {key: os.environ[key] for key in _KEYRING_NEEDS if key in os.environ}
     ours = str(home.folder)
-    entry = Entry(memsync_command(), ("--home", ours, "mcp", "--as-reader", reader), env)
+    proposing = ("--propose-to", str(client.home.folder.resolve())) if propose else ()
+    entry = Entry(memsync_command(), ("--home", ours, "mcp", "--as-reader", reader, *proposing), env)
     edits = [with_server(file, entry, ours) for file in files]
     return Plan(vault, reader, home, lasting, private, from_now, in_file, kept_in, tuple(edits))
 

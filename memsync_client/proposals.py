@@ -6,6 +6,7 @@ the vault, the outbox or the inbox has already is not taken in again.
 
 from __future__ import annotations
 
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
@@ -16,7 +17,8 @@ from enum import StrEnum
 from . import memories
 from .cards import check_name
 from .errors import InvalidRequest
-from .following import State
+from .following import Looks, State
+from .inbox import Proposal
 from .memories import Memory, Source
 from .sameness import Texts
 from .sealing import HoldsSecret
@@ -44,47 +46,71 @@ class Answer:
 
 
 class Proposals(HoldsSecret):
-    """What tools see of a vault and propose to it. Used from one thread; ``clock`` gives seconds."""
+    """What tools see of a vault and propose to it, from any thread. ``clock`` gives seconds.
 
-    def __init__(self, vault: Vault, tools: Tools, clock: Callable[[], float] = time.monotonic) -> None:
+    ``as_reader`` is how a process that has a reader's key, and not this device's, sees the vault. It can put
+    something into the inbox and not read it, so that it knows of what waits only what it has put there itself.
+    """
+
+    def __init__(
+        self,
+        vault: Vault,
+        tools: Tools,
+        as_reader: Looks | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._vault, self._tools, self._clock = vault, tools, clock
-        self._following = vault.following()
+        self._looks: Looks = as_reader or vault.following()
+        self._mine: list[Proposal] | None = [] if as_reader else None
+        self._lock = threading.Lock()
         self._of_vault: tuple[tuple[Memory, ...], Texts] = ((), Texts())
         self._recent: dict[str, deque[float]] = {}
 
     def look(self) -> State:
         """The vault as it stands, with what waits in the outbox and without what waits in the inbox."""
-        return self._following.look()
+        return self._looks.look()
 
     def add(self, tool: str, text: str, tags: Iterable[str] = ()) -> Answer:
         """Takes in a memory from ``tool``. Raises InvalidMemory, or InvalidRequest where too much is proposed."""
         source = Source(check_name(tool, InvalidRequest))
         memory = memories.new(text, created=_now(), source=source, tags=tags)
-        if known := self._known(text):
-            return Answer(known, Taken.KNOWN)
-        self._count(tool)
-        if self._tools.get(tool).trusted:
-            self._vault.take([memory])
-            return Answer(memory.id, Taken.NEXT_SYNC)
-        self._vault.propose(tool, _now(), add=memory)
-        return Answer(memory.id, Taken.WAITS)
+        with self._lock:
+            if known := self._known(text):
+                return Answer(known, Taken.KNOWN)
+            self._count(tool)
+            if self._tools.get(tool).trusted:
+                self._vault.take([memory])
+                self._note(Proposal("", tool, _now(), memory, None))
+                return Answer(memory.id, Taken.NEXT_SYNC)
+            self._vault.propose(tool, _now(), add=memory)
+            self._note(Proposal("", tool, _now(), memory, None))
+            return Answer(memory.id, Taken.WAITS)
 
     def forget(self, tool: str, memory_id: str) -> Answer:
         """Takes in the wish to forget the memory whose id begins with ``memory_id`` (hex). It always waits for a yes.
         Raises UnknownMemory."""
         check_name(tool, InvalidRequest)
-        tips = {memory.id: memory for memory in self.look().memories}
-        meant = memories.meant(tips, memory_id)
-        if all(proposal.forget != meant for proposal in self._vault.proposals()):
-            self._count(tool)
-            self._vault.propose(tool, _now(), forget=meant)
-        return Answer(meant, Taken.WAITS)
+        with self._lock:
+            tips = {memory.id: memory for memory in self.look().memories}
+            meant = memories.meant(tips, memory_id)
+            if all(proposal.forget != meant for proposal in self._waiting()):
+                self._count(tool)
+                self._vault.propose(tool, _now(), forget=meant)
+                self._note(Proposal("", tool, _now(), None, meant))
+            return Answer(meant, Taken.WAITS)
+
+    def _waiting(self) -> list[Proposal]:
+        return self._vault.proposals() if self._mine is None else self._mine
+
+    def _note(self, proposal: Proposal) -> None:
+        if self._mine is not None:
+            self._mine.append(proposal)
 
     def _known(self, text: str) -> bytes | None:
         found = self.look().memories
         if self._of_vault[0] is not found:
             self._of_vault = (found, Texts((memory.content, memory.id) for memory in found))
-        waiting = Texts((proposal.add.content, proposal.id) for proposal in self._vault.proposals() if proposal.add)
+        waiting = Texts((proposal.add.content, proposal.id) for proposal in self._waiting() if proposal.add)
         return self._of_vault[1].find(text) or waiting.find(text)
 
     def _count(self, tool: str) -> None:

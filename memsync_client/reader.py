@@ -174,6 +174,11 @@ class Reader(HoldsSecret):
 
         return by_newest(partial(self._registry.record, self._place.vault_id, prove=True), read)
 
+    @property
+    def vault_id(self) -> bytes:
+        """The vault that it has joined, 32 bytes. Raises NotInitialised before."""
+        return self._place.vault_id
+
     @cached_property
     def _joined(self) -> Joined:
         return read_joined(self._folder)

@@ -36,6 +36,7 @@ _yes = click.option("--yes", is_flag=True, help="Answer yes to the question.")
 @click.option("--name", "reader", metavar="NAME", help="What the reader is called (default: as the program is).")
 @click.option("--private", is_flag=True, help="An envelope in the keyring and nothing else: no address on chain.")
 @click.option("--from-now", is_flag=True, help="Only what is sealed from now on; nothing of before.")
+@click.option("--propose", is_flag=True, help="It may also propose what to add: that waits in your `memsync inbox`.")
 @click.option("--passphrase-file", "in_file", is_flag=True, help="Keep its passphrase in a file, even with a keyring.")
 @_dry
 @_yes
@@ -48,6 +49,7 @@ def connect(
     reader: str | None,
     private: bool,
     from_now: bool,
+    propose: bool,
     in_file: bool,
     dry_run: bool,
     yes: bool,
@@ -57,12 +59,20 @@ def connect(
 
     \b
     memsync connect claude --vault novel --for 90d
-    memsync connect cursor --dry-run
+    memsync connect cursor --propose --dry-run
     """
     client = app.client()
     vault = client.vault(name)
     plan = connecting.plan(
-        client, program, vault, lasting, name=reader, private=private, from_now=from_now, in_file=in_file
+        client,
+        program,
+        vault,
+        lasting,
+        name=reader,
+        private=private,
+        from_now=from_now,
+        in_file=in_file,
+        propose=propose,
     )
     scope = f'what is sealed from now on of "{vault.label}"' if from_now else f'ALL of "{vault.label}"'
     data: dict[str, Any] = {
@@ -75,6 +85,8 @@ def connect(
         "dry_run": dry_run,
     }
     app.line(f"{program} will read {scope} for {lasting / timedelta(days=1):g} days, and keeps what it reads.")
+    if propose:
+        app.line("It may propose what to add or to forget, too: that waits for your yes in `memsync inbox`.")
     app.line(HONEST)
     app.line(f"Its key will stand in {plan.home.folder}, sealed under a passphrase of its own,")
     app.line(

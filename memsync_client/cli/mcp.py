@@ -5,13 +5,16 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import click
 
 from .. import passphrases
 from ..client import Client
-from ..errors import InvalidRequest, PassphraseNotKept
+from ..errors import InvalidRequest, PassphraseNotKept, UnknownVault
+from ..following import Following
+from ..home import Home
 from ..proposals import Proposals
 from ..reader import Reader
 from ..tools import Tools
@@ -31,11 +34,14 @@ _DEFAULT_PORT = 8547
 )
 @vault_option
 @click.option(
-    "--tool",
-    default="mcp",
-    show_default=True,
-    metavar="NAME",
-    help="What the program is called where it adds something.",
+    "--propose-to",
+    "owners_home",
+    metavar="HOME",
+    type=click.Path(path_type=Path),
+    help="For --as-reader: let it propose too, into the inbox of the owner's home on this computer.",
+)
+@click.option(
+    "--tool", metavar="NAME", help="The program's name, shown with what it adds (default: the reader's, or mcp)."
 )
 @click.option("--http", is_flag=True, help="Serve over HTTP on this computer, to all that have a token.")
 @click.option("--port", default=_DEFAULT_PORT, show_default=True, help="For --http; 0: any that is free.")
@@ -47,7 +53,8 @@ def mcp(
     context: click.Context,
     reader_name: str | None,
     name: str | None,
-    tool: str,
+    owners_home: Path | None,
+    tool: str | None,
     http: bool,
     port: int,
     hosts: tuple[str, ...],
@@ -56,7 +63,8 @@ def mcp(
     is configured: see `memsync connect`.
 
     Of your own vault it may search, read, and propose to add or to forget: that waits for you in `memsync inbox`. As a
-    reader it may search and read. To lend a vault, or to take it back, is offered to no program.
+    reader it may search and read, with --propose-to propose as well. To lend a vault, or to take it back, is offered to
+    no program.
 
     \b
     memsync mcp --vault novel --tool claude
@@ -78,16 +86,20 @@ def mcp(
         secret()
     reader = Reader(app.home, reader_name, secret, rpc=app.rpc) if as_reader else None
     tools = _tools(app, reader.name if reader else None)
-    way: dict[str, Any] = {"tool": tool}
+    way: dict[str, Any] = {"tool": tool or (reader.name if reader else "mcp")}
     if http:
         if not any(known.token for known in tools.all().values()):
             raise InvalidRequest("No tool has a token here, so nobody could come in.", "memsync mcp token new NAME")
         way |= {"port": port, "tokens": str(tools.folder), "hosts": list(hosts)}
 
+    if owners_home and not reader:
+        raise InvalidRequest("Your own vault is proposed to in any case.", "Leave --propose-to out, or name a reader.")
     if reader:
         from ..mcp_server.serving import Way, serve  # the SDK takes a second to import
 
-        serve(reader.following(), f"reader {reader.name}", Way(**way), partial(_ready, app))
+        following = reader.following()
+        proposals = _proposals(owners_home, reader, following) if owners_home else None
+        serve(proposals or following, f"reader {reader.name}", Way(**way), partial(_ready, app), proposals)
         return
     from ..mcp_server.owner import serve_owner
 
@@ -148,6 +160,19 @@ def _tools(app: App, reader_name: str | None) -> Tools:
     if reader_name is None:
         return Tools(app.home.folder)
     return Tools(app.home.reader_folder(Reader(app.home, reader_name, "").name))
+
+
+def _proposals(owners_home: Path, reader: Reader, following: Following) -> Proposals:
+    """What puts proposals into the inbox of the owner's home, with nothing that opens anything of it."""
+    owner = Client(Home(owners_home), _nothing)
+    label = next((label for label, vault_id in owner.home.labels().items() if vault_id == reader.vault_id), None)
+    if label is None:
+        raise UnknownVault(f"The home {owners_home} has not the vault of {reader.name!r}.", "Name the owner's home.")
+    return Proposals(owner.vault(label), Tools(owner.home.folder), following)
+
+
+def _nothing() -> str:
+    raise AssertionError("a reader's process has no passphrase of the owner's")
 
 
 def _ready(app: App, url: str) -> None:

@@ -57,6 +57,7 @@ def listen(port: int) -> socket.socket:
     try:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind((LOOPBACK, port))
+        listening.listen()  # before anybody is told: who comes before the first answer waits for it
     except OSError:
         listening.close()
         raise InvalidRequest(f"Port {port} of {LOOPBACK} is taken or forbidden.", "Name another: --port N") from None

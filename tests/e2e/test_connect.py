@@ -15,12 +15,12 @@ from keyring.backend import KeyringBackend
 from keyring.backends import fail
 from mcp import StdioServerParameters
 
-from memsync_client import connecting, passphrases
+from memsync_client import connecting, keyfile, passphrases
 from memsync_client.connecting import links
 from memsync_client.programs import Edit
 from memsync_client.reader import Reader
 from tests.e2e.machines import MEMSYNC, Machine, again, grant, new_machine, new_owner
-from tests.e2e.tools import connected, refused, run, texts_found
+from tests.e2e.tools import answer, connected, found_in, process_of, refused, run, texts_found
 from tests.nodes import Chain
 
 OTHER = {"command": "npx", "env": {"KEY": "sesame-of-another"}}
@@ -137,14 +137,36 @@ def test_connect__then_disconnect__the_program_reads_and_then_does_not(machine: 
     assert machine.refusal("disconnect", "cursor", "--yes")["cause"] == "cursor is not connected to 'novel' here."
 
 
-def test_connect__toml__is_what_codex_reads(machine: Machine) -> None:
+def test_connect__toml_and_to_propose__is_what_codex_reads_and_it_has_no_key_of_the_owners(machine: Machine) -> None:
     path = machine.home / ".codex" / "config.toml"
     path.write_text('model = "x" # why\n')
-    machine.data("connect", "codex", "--private", "--from-now", "--yes")
+    made = machine.data("connect", "codex", "--private", "--propose", "--yes")
     entry = tomllib.loads(path.read_text())["mcp_servers"]["memsync"]
-    assert entry["args"][-3:] == ["mcp", "--as-reader", "codex"]
+    assert entry["args"][-5:] == ["mcp", "--as-reader", "codex", "--propose-to", str(machine.folder)]
     (line,) = machine.data("grants")
     assert (line["reader"], line["private"]) == ("codex", True)
+    owners = {
+        "passphrase": machine.passphrase.encode(),
+        "device key": keyfile.unlock(machine.folder / "device.key", machine.passphrase).export(),
+    }
+
+    async def talk() -> None:
+        async with connected(as_started(machine, entry)) as client:
+            (first,) = (await answer(client, "search", query="handed"))["results"]
+            added = await answer(client, "memory_add", text="Ines plays the cello.")
+            assert added["status"] == "waits"
+            assert (await answer(client, "memory_add", text="- ines plays the cello"))["id"] == added["id"]
+            assert (await answer(client, "memory_add", text="Ines is left-handed"))["status"] == "known"
+            assert await texts_found(client, "cello") == []
+            for _ in range(2):
+                assert (await answer(client, "memory_forget", id=first["id"]))["status"] == "waits"
+            assert found_in(process_of(Path(made["home"])), owners) == set()
+            add, forget = machine.data("inbox", "list")
+            assert (add["tool"], add["wants"], add["memory"]["source"]["platform"]) == ("codex", "add", "codex")
+            assert (forget["tool"], forget["wants"], forget["id"]) == ("codex", "forget", first["id"])
+
+    run(talk)
+    assert machine.data("inbox", "reject", "--all")["rejected"] == 2
     machine.data("disconnect", "codex", "--yes")
     assert path.read_text().startswith('model = "x" # why\n')
     assert "memsync" not in path.read_text()
@@ -159,7 +181,7 @@ def test_connect__program_that_is_not_here_or_file_that_is_no_json__grants_nothi
     assert machine.data("grants") == []
 
 
-@pytest.mark.parametrize("step", ["new_reader", "keep_in_file", "grant", "join", "write"])
+@pytest.mark.parametrize("step", ["keep_in_file", "grant", "join", "write"])
 def test_connect__killed_before_a_step__is_finished_by_the_next_and_undone_whole(
     chain: Chain, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
@@ -175,7 +197,6 @@ def test_connect__killed_before_a_step__is_finished_by_the_next_and_undone_whole
         raise Killed
 
     where: dict[str, object] = {
-        "new_reader": connecting,
         "keep_in_file": passphrases,
         "grant": type(vault),
         "join": Reader,

@@ -22,7 +22,6 @@ from memsync_client.tools import Tools
 from memsync_client.vault import Vault
 from tests.e2e.machines import MEMSYNC, PASSPHRASE, SECONDS, Granted, grant
 from tests.e2e.tools import (
-    Mode,
     answer,
     aside,
     connected,
@@ -58,11 +57,10 @@ def in_process(reader: Reader) -> MCPServer:
     return new_server(Served(Shelf(reader.following()), f"reader {reader.name}", "", lambda: "claude"))
 
 
-@pytest.mark.parametrize("mode", ["auto", "legacy"])
-def test_reader__over_stdio__finds_gets_and_recalls(granted: Granted, tmp_path: Path, mode: Mode) -> None:
+def test_reader__over_stdio__finds_gets_and_recalls(granted: Granted, tmp_path: Path) -> None:
     async def talk() -> None:
-        async with connected(started_by_a_client(tmp_path / "tool", "--as-reader", "claude"), mode) as client:
-            assert client.protocol_version == {"auto": "2026-07-28", "legacy": "2025-11-25"}[mode]
+        async with connected(started_by_a_client(tmp_path / "tool", "--as-reader", "claude")) as client:
+            assert client.protocol_version == "2026-07-28"
             found = await answer(client, "memory_search", query="which hand does Ines use")
             hit = found["memories"][0]
             assert (hit["text"], hit["source"], hit["tags"], hit["cut"]) == (INES, None, ["character"], False)

@@ -93,7 +93,6 @@ def test_http__nobody_has_a_token__does_not_start(owner: Client, vault: Vault) -
 
 def test_listen__port_that_is_taken__is_refused_and_it_is_loopback_alone() -> None:
     with listen(0) as taken:
-        taken.listen()
         host, port = taken.getsockname()
         assert host == "127.0.0.1"
         with pytest.raises(InvalidRequest, match=f"Port {port} of 127.0.0.1 is taken"):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import time
 from pathlib import Path
 
 import pytest
@@ -24,8 +23,19 @@ from memsync_client.memories import Source
 from memsync_client.proposals import Proposals
 from memsync_client.tools import Tools
 from memsync_client.vault import Vault
-from tests.e2e.machines import PASSPHRASE, SECONDS, texts
-from tests.e2e.tools import answer, aside, connected, refused, run, started_by_a_client, texts_found
+from tests.e2e.machines import PASSPHRASE, texts
+from tests.e2e.tools import (
+    answer,
+    aside,
+    connected,
+    ended,
+    found_in,
+    processes,
+    refused,
+    run,
+    started_by_a_client,
+    texts_found,
+)
 
 INES = "Ines is left-handed."
 OFFERED = {
@@ -291,59 +301,3 @@ def test_halves__the_one_that_hears_tools__has_no_secret_in_its_memory_and_ends_
             return opening, hearing
 
     ended(*run(talk))
-
-
-def ended(*pids: int) -> None:
-    """Waits until these processes have ended."""
-    deadline = time.monotonic() + SECONDS
-    while any(alive(pid) for pid in pids):
-        assert time.monotonic() < deadline, "a process has not ended"
-        time.sleep(0.05)
-
-
-def processes(home: Path) -> tuple[int, int]:
-    """The two halves that serve ``home``: the one that opens, and the one that hears tools."""
-    opening = [
-        int(entry.name)
-        for entry in Path("/proc").iterdir()
-        if entry.name.isdigit() and words_of(entry)[-1:] and str(home) in words_of(entry) and "mcp" in words_of(entry)
-    ]
-    (first,) = [pid for pid in opening if b"/bin/sh" not in Path(f"/proc/{pid}/exe").resolve().as_posix().encode()]
-    (second,) = map(int, Path(f"/proc/{first}/task/{first}/children").read_text().split())
-    return first, second
-
-
-def words_of(entry: Path) -> list[str]:
-    try:
-        return (entry / "cmdline").read_bytes().decode(errors="replace").split("\0")[:-1]
-    except OSError:  # it has ended meanwhile
-        return []
-
-
-def alive(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in ("Z", "X")
-    except OSError:
-        return False
-
-
-def found_in(pid: int, needles: dict[str, bytes]) -> set[str]:
-    """What of ``needles`` stands in the memory of a process."""
-    found = set()
-    try:
-        memory = open(f"/proc/{pid}/mem", "rb", buffering=0)  # noqa: SIM115
-    except PermissionError:
-        pytest.skip("the memory of a process that leaves no core can be read by an administrator alone")
-    with memory:
-        for line in Path(f"/proc/{pid}/maps").read_text().splitlines():
-            span, rights, *_ = line.split()
-            if not rights.startswith("rw"):
-                continue
-            start, end = (int(part, 16) for part in span.split("-"))
-            try:
-                memory.seek(start)
-                data = memory.read(end - start)
-            except (OSError, ValueError, OverflowError):  # of the kernel
-                continue
-            found |= {name for name, needle in needles.items() if needle in data}
-    return found

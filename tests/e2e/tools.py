@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import subprocess
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from functools import partial
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 import anyio
+import pytest
 from mcp import Client, StdioServerParameters
 from mcp.client.streamable_http import streamable_http_client
 from mcp.shared._httpx_utils import create_mcp_http_client
@@ -129,3 +131,67 @@ async def connected_over_http(url: str, token: str, mode: Mode = "auto") -> Asyn
         connected(streamable_http_client(url, http_client=http), mode) as client,
     ):
         yield client
+
+
+# The processes that a client has started -----------------------------------------------------------------------------
+
+
+def ended(*pids: int) -> None:
+    """Waits until these processes have ended."""
+    deadline = time.monotonic() + SECONDS
+    while any(alive(pid) for pid in pids):
+        assert time.monotonic() < deadline, "a process has not ended"
+        time.sleep(0.05)
+
+
+def process_of(home: Path) -> int:
+    """The process of `memsync --home HOME … mcp`."""
+    (found,) = [
+        int(entry.name)
+        for entry in Path("/proc").iterdir()
+        if entry.name.isdigit() and {"--home", str(home), "mcp"} <= set(words_of(entry))
+    ]
+    return found
+
+
+def processes(home: Path) -> tuple[int, int]:
+    """The two halves that serve ``home``: the one that opens, and the one that hears tools."""
+    first = process_of(home)
+    (second,) = map(int, Path(f"/proc/{first}/task/{first}/children").read_text().split())
+    return first, second
+
+
+def words_of(entry: Path) -> list[str]:
+    try:
+        return (entry / "cmdline").read_bytes().decode(errors="replace").split("\0")[:-1]
+    except OSError:  # it has ended meanwhile
+        return []
+
+
+def alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in ("Z", "X")
+    except OSError:
+        return False
+
+
+def found_in(pid: int, needles: dict[str, bytes]) -> set[str]:
+    """What of ``needles`` stands in the memory of a process."""
+    found = set()
+    try:
+        memory = open(f"/proc/{pid}/mem", "rb", buffering=0)  # noqa: SIM115
+    except PermissionError:
+        pytest.skip("the memory of a process that leaves no core can be read by an administrator alone")
+    with memory:
+        for line in Path(f"/proc/{pid}/maps").read_text().splitlines():
+            span, rights, *_ = line.split()
+            if not rights.startswith("rw"):
+                continue
+            start, end = (int(part, 16) for part in span.split("-"))
+            try:
+                memory.seek(start)
+                data = memory.read(end - start)
+            except (OSError, ValueError, OverflowError):  # of the kernel
+                continue
+            found |= {name for name, needle in needles.items() if needle in data}
+    return found

@@ -31,6 +31,7 @@ from . import (
     passphrase,
     reader,
     relay,
+    rpc,
     setup,
 )
 from .app import App, report, report_error, root
@@ -41,6 +42,7 @@ owner.vault.add_command(going_on.go_on)
 root.add_command(owner.vault)
 root.add_command(hosts.host)
 root.add_command(hosts.repair)
+root.add_command(rpc.rpc)
 for verb in (ownership.vault_offer, ownership.vault_cancel_offer, ownership.vault_accept, ownership.vault_close):
     owner.vault.add_command(verb)
 owner.vault.add_command(ownership.recovery)

@@ -80,7 +80,7 @@ LAYERS = (
     {"hosting"},
     {"going_on"},
     {"vault"},
-    {"client", "proposals"},
+    {"client", "nodes", "proposals"},
     {"devices", "standing", "owning", "pricing"},
     {"connecting"},
     {"recovery"},
@@ -97,6 +97,7 @@ LAYERS = (
     {
         "cli.going_on",
         "cli.hosts",
+        "cli.rpc",
         "cli.keeping",
         "cli.device",
         "cli.setup",

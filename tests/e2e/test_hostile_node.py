@@ -41,7 +41,7 @@ from memsync_client.storage.file import FileStorage
 from memsync_client.transactions import Call
 from memsync_client.vault import Vault
 from tests.client.bad_nodes import Answer, breaking, lying, real, reply, result_of, serving
-from tests.e2e.machines import PASSPHRASE, grant, texts
+from tests.e2e.machines import PASSPHRASE, Machine, again, grant, new_owner, new_vault, texts
 from tests.nodes import Chain
 
 Change = Callable[[str, list[Any], dict[str, Any]], dict[str, Any]]
@@ -308,3 +308,44 @@ def swallowing(chain: Chain) -> Iterator[str]:
 
     with serving(answer) as url:
         yield url
+
+
+# Nodes that a home keeps ----------------------------------------------------------------------------------------------
+
+
+def test_nodes__named_at_init__are_kept_compared_and_shown_without_keys(chain: Chain, tmp_path: Path) -> None:
+    old: str | None = None
+
+    def change(method: str, params: list[Any], response: dict[str, Any]) -> dict[str, Any]:
+        return shows(vault, lambda _: old or "")(method, params, response) if old else response
+
+    with lying(chain.rpc_url, lambda *asked: asked[-1]) as first, lying(chain.rpc_url, change) as second:
+        owner = new_owner(tmp_path / "owner", f"{first}/an-api-key {second}/another-key")
+        vault = new_vault(owner, "novel", tmp_path / "blobs")
+        vault.remember("first")
+        vault.sync()
+        granted = grant(vault, tmp_path / "tool", "claude")
+        assert granted.result.invitation.rpc == f"{first} {second}"
+        machine = Machine(tmp_path, forked=True)
+        home = ("--home", str(owner.home.folder))
+        shown = machine.quick(*home, "rpc", "--json")
+        assert "key" not in shown.out
+        newest = chain.registry().latest().number
+        nodes = [{"name": name, "block": newest, "proves": True, "trouble": None} for name in (first, second)]
+        assert shown.answer["data"] == {"nodes": nodes, "agree": True, "trouble": None}
+        before = record_of(chain, vault)
+        vault.remember("second")
+        vault.sync()
+        old = before
+        for read in (vault.memories, granted.reader.memories):
+            with pytest.raises(NodeUnreachable, match=r"1 of 2 RPC nodes can be compared.*does not hold"):
+                read()
+        disagreeing = machine.quick(*home, "rpc").out
+        assert f"{second}   {second} gives a proof of state that does not hold" in disagreeing
+        assert "key" not in disagreeing
+        refused = machine.quick(*home, "rpc", chain.rpc_url, second, "--json").answer["error"]
+        assert refused["name"] == "NodeUnreachable"
+        alone = machine.quick(*home, "rpc", chain.rpc_url)
+        assert (alone.code, owner.home.config().rpc) == (0, chain.rpc_url)
+        assert "It is believed alone." in alone.out
+    assert texts(again(owner).vault("novel")) == ["first", "second"]

@@ -66,8 +66,9 @@ test-hosts: setup-hosts ## vaults on an IPFS node and in a bucket
 test-inspector: setup-inspector ## tools over MCP as another implementation of a client finds them
 	@$(PYTEST) tests/inspector
 
-fuzz: setup ## 2,000 inputs for each decoder (INPUTS=20000: so many), in some minutes
-	@FUZZ_INPUTS=$(or $(INPUTS),2000) $(PYTEST) tests/client/test_fuzz.py tests/client/test_fuzz_independent.py
+fuzz: setup ## 2,000 inputs for each decoder and each way to damage an export (INPUTS=20000: so many), in some minutes
+	@FUZZ_INPUTS=$(or $(INPUTS),2000) $(PYTEST) tests/client/test_fuzz.py tests/client/test_fuzz_independent.py \
+		tests/client/test_import_fuzz.py
 
 chaos: setup ## processes killed at 200 random points of all that writes, beside a plain model (ROUNDS=50 SEED=7), in some minutes
 	@python -m tests.chaos $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(SEED),--seed $(SEED))

@@ -181,7 +181,8 @@ def _show_card(app: App, card: str, qr: bool, qr_file: Path | None) -> None:
 
 
 def _line(memory: Memory) -> str:
-    return one_entry(f"{memory.id.hex()[:8]}  {day(memory.created)}  {memory.content}")
+    source = f"      {memory.source.platform}" if memory.source else ""
+    return one_entry(f"{memory.id.hex()[:8]}  {day(memory.created)}  {memory.content}{source}")
 
 
 def _in_zone(time: datetime | None) -> datetime | None:

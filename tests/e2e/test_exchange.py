@@ -37,6 +37,9 @@ def test_exports_of_two_assistants__come_in_with_one_sync_and_go_out_again(tmp_p
         ]
         assert [memory["source"]["platform"] for memory in found] == ["chatgpt", "claude", "paste"]
         assert "SECRET" not in json.dumps(owner.data("list"))
+        shown = owner.quick("list").out
+        assert "In March 1963.      chatgpt\n" in shown
+        assert "Ines likes licorice.      paste\n" in shown
 
         for path in (chatgpt, claude):
             owner.data("import", str(path))

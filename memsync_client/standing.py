@@ -3,7 +3,7 @@ may read until when. A vault or node that is in trouble does not hide the rest."
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -13,6 +13,8 @@ from .glance import Glance
 from .home import KitNote
 from .records import Block, Offer, Recovery, VaultRecord
 from .roster import READ
+from .storage.owed import OWED, Owed
+from .storage.uris import without_user
 from .vault import Vault
 
 if TYPE_CHECKING:
@@ -32,7 +34,8 @@ class ReaderStanding:
 @dataclass(frozen=True)
 class VaultStanding:
     """One vault: how many memories wait for a sync, and how many proposals of tools for a yes. ``glance`` is what this
-    device knew when it last opened it; the rest stands on chain, and is None or empty where ``trouble`` kept it from
+    device knew when it last opened it; ``mirrors`` are the hosts beside the one on chain, and ``owed`` says that one of
+    them lacks blobs; the rest stands on chain, and is None or empty where ``trouble`` kept it from
     being asked."""
 
     name: str
@@ -40,6 +43,8 @@ class VaultStanding:
     waiting: int
     proposed: int
     glance: Glance | None
+    mirrors: tuple[str, ...] = ()
+    owed: bool = False
     record: VaultRecord | None = None
     readers: tuple[ReaderStanding, ...] = ()
     offer: Offer | None = None
@@ -108,17 +113,23 @@ def standing(client: Client) -> Standing:
 
 
 def _vault(session: Session, vault: Vault, trouble: MemSyncError | None) -> VaultStanding:
-    glance, waiting, proposed = vault.glance, vault.waiting(), vault.proposed()
-    shown = VaultStanding(vault.label, vault.place.vault_id, waiting, proposed, glance, trouble=trouble)
+    vault_id, glance = vault.place.vault_id, vault.glance
+    mirrors = tuple(without_user(host.uri) for host in session.hosts.known(vault_id))
+    owed = bool(Owed(session.home.vault_folder(vault_id) / OWED))
+    here = VaultStanding(vault.label, vault_id, vault.waiting(), vault.proposed(), glance, mirrors, owed)
     if trouble:
-        return shown
+        return replace(here, trouble=trouble)
     try:
         record = vault.record()
-        recovery, offer = session.registry.recovery_of(record.vault_id), session.registry.offer_of(record.vault_id)
-        readers = _readers(session, record, glance)
+        return replace(
+            here,
+            record=record,
+            readers=_readers(session, record, glance),
+            offer=session.registry.offer_of(vault_id),
+            recovery=session.registry.recovery_of(vault_id),
+        )
     except MemSyncError as error:
-        return VaultStanding(vault.label, vault.place.vault_id, waiting, proposed, glance, trouble=error)
-    return VaultStanding(vault.label, record.vault_id, waiting, proposed, glance, record, readers, offer, recovery)
+        return replace(here, trouble=error)
 
 
 def _readers(session: Session, record: VaultRecord, glance: Glance | None) -> tuple[ReaderStanding, ...]:

@@ -95,7 +95,9 @@ def _vault(found: Standing, vault: VaultStanding) -> list[str]:
         return [line]
     line += f"   version {record.version}"
     line += "".join(f"   reader: {_reader(reader)}" for reader in vault.readers) or "   no public reader"
-    lines = [line, f"  blobs: {record.base_uri or 'nowhere'}"]
+    mirrors = f"   mirrors: {', '.join(vault.mirrors)}" if vault.mirrors else ""
+    lines = [line, f"  blobs: {record.base_uri or 'nowhere'}{mirrors}"]
+    lines += ["  A mirror lacks blobs that it could not take."] if vault.owed else []
     if vault.closed:
         return [f"{line}   closed for good: it can only be read"]
     if vault.behind and vault.behind > 0:
@@ -149,6 +151,8 @@ def _steps(found: Standing) -> list[str]:
             steps.append(f"memsync sync --vault {vault.name}   (brings the new keys)")
     if any(vault.waiting or (vault.behind or 0) > 0 for vault in living) and found.account:
         steps.append("memsync sync")
+    if any(vault.owed for vault in living):
+        steps.append("memsync repair   (brings to mirrors what they lack)")
     if any(vault.proposed for vault in living):
         steps.append("memsync inbox   (tools have proposed something)")
     for vault in living:
@@ -210,6 +214,8 @@ def _vault_data(vault: VaultStanding) -> dict[str, Any]:
         "closed": vault.closed,
         "owner": record.owner,
         "base_uri": record.base_uri,
+        "mirrors": list(vault.mirrors),
+        "mirror_lacks": vault.owed,
         "block": record.block.number,
         "readers": [
             {"reader": r.name, "address": r.address, "expires": r.expires, "living": r.living} for r in vault.readers

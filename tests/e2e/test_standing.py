@@ -127,6 +127,20 @@ def test_standing__offer_and_closed__are_said(chain: Chain, desk: Client, novel:
     assert "closed for good" in machine.quick(passphrase=None).out
 
 
+def test_standing__mirrors__and_what_they_lack(desk: Client, novel: Vault, machine: Machine, tmp_path: Path) -> None:
+    (tmp_path / "mirror").mkdir()
+    machine.data("host", "add", str(tmp_path / "mirror"))
+    (tmp_path / "mirror").rename(tmp_path / "unplugged")
+    novel.remember("first")
+    machine.data("sync")
+    vault = shown(machine)["vaults"][0]
+    assert (vault["mirrors"], vault["mirror_lacks"]) == ([(tmp_path / "mirror").as_uri() + "/"], True)
+    assert "memsync repair" in machine.quick(passphrase=None).out
+    (tmp_path / "unplugged").rename(tmp_path / "mirror")
+    machine.data("sync")
+    assert shown(machine)["vaults"][0]["mirror_lacks"] is False
+
+
 def test_standing__node_gone__says_what_is_known_here(desk: Client, novel: Vault, machine: Machine) -> None:
     novel.remember("waits")
     desk.home.write_config(replace(desk.session.config, rpc="http://127.0.0.1:1"))

@@ -52,6 +52,9 @@ class Money:
             raise InvalidRequest(f"{text!r} is no price of a coin.", 'As in "EUR 3100" or "USD 0.52".')
         return cls(found[1].upper(), Decimal(found[2]))
 
+    def __str__(self) -> str:
+        return f"{self.currency} {self.a_coin}"
+
     def of(self, wei: int) -> str:
         """An amount of coins in money: ``EUR 0.13``, and less than a hundredth as such."""
         amount = self.a_coin * wei / 10**18

@@ -350,6 +350,8 @@ def gas_cost(app: App, gas: int, fee: int | None = None) -> str:
         return f"{gas:,} gas, free here"
     if app.relay or config.relay:
         return f"{gas:,} gas, paid by the relayer"
+    if app.relay or config.relay:
+        return f"{gas:,} gas, paid by the relayer"
     if fee is None:
         return f"{gas:,} gas"
     money = f", {Money.parse(config.price).of(fee)}" if config.price else ""

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from ..client import configure
+from ..pricing import Money
 from .app import App, printing
 
 _MOST_CONFIRMATIONS = 1_000
@@ -47,6 +48,11 @@ class Gwei(click.ParamType):
 @click.option(
     "--relay", metavar="URL", help="The relayer that sends and pays for all commands; none: the wallet itself."
 )
+@click.option(
+    "--price",
+    metavar="MONEY",
+    help='What a coin is worth, such as "EUR 3100", so that costs are told in money too; none: they are not.',
+)
 @printing
 def config(app: App, **given: Any) -> None:
     """Show how this home deals with the chain, or change it.
@@ -54,6 +60,7 @@ def config(app: App, **given: Any) -> None:
     \b
     memsync config
     memsync config --confirmations 12 --max-fee 30
+    memsync config --price "EUR 3100"
     """
     from ..rpc import Node
     from ..transactions import gwei
@@ -61,6 +68,8 @@ def config(app: App, **given: Any) -> None:
     changes = {name: value for name, value in given.items() if value is not None}
     if "relay" in changes:
         changes["relay"] = None if changes["relay"] == "none" else Node(changes["relay"]).url
+    if "price" in changes:
+        changes["price"] = None if changes["price"] == "none" else str(Money.parse(changes["price"]))
     now = configure(app.home, **changes)
     data = {
         "chain_id": now.chain_id,
@@ -68,6 +77,7 @@ def config(app: App, **given: Any) -> None:
         "confirmations": now.confirmations,
         "max_fee_gwei": gwei(now.max_fee),
         "relay": now.relay,
+        "price": now.price,
     }
     width = max(map(len, data))
     app.result(data, *[f"{name:<{width}}  {value}" for name, value in data.items()])

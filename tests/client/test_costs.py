@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -15,6 +16,7 @@ from memsync_client.home import Config, Home
 from memsync_client.pricing import Money, Price, summed
 from memsync_client.records import Block, Receipt
 from memsync_client.session import PRACTICE_CHAIN
+from tests.client.test_cli import told
 
 BLOCK = Block(1, bytes(32), datetime(2026, 1, 1, tzinfo=UTC))
 
@@ -37,7 +39,7 @@ def app_on(chain_id: int, folder: Path, price: str | None = None) -> App:
 )
 def test_money__as_a_person_writes_it(text: str, currency: str, amount: str) -> None:
     if currency:
-        assert Money.parse(text) == Money(currency, Decimal(amount))
+        assert Money.parse(text) == Money(currency, Decimal(amount)) == Money.parse(str(Money.parse(text)))
     else:
         with pytest.raises(InvalidRequest, match="is no price of a coin"):
             Money.parse(text)
@@ -78,6 +80,10 @@ def test_gas_cost__by_chain_and_by_what_was_said_of_a_coin(tmp_path: Path) -> No
     assert gas_cost(public, 42_030, fee) == "42,030 gas, 0.000042 coins"
     assert gas_cost(public, 42_030) == "42,030 gas"
     assert gas_cost(priced, 42_030, fee) == "42,030 gas, 0.000042 coins, EUR 0.13"
+    relayed = App(practice.home, relay="http://relay.example")
+    assert gas_cost(relayed, 42_030, fee) == "42,030 gas, free here"
+    relayed = App(priced.home, relay="http://relay.example")
+    assert gas_cost(relayed, 42_030, fee) == "42,030 gas, paid by the relayer"
     receipts = [Receipt(bytes(32), 21_015, BLOCK, fee // 2)] * 2
     assert cost_of(priced, receipts) == gas_cost(priced, 42_030, fee)
     assert cost_of(priced, [*receipts, Receipt(bytes(32), 1, BLOCK)]) == "42,031 gas"  # a node does not say
@@ -105,3 +111,14 @@ def test_lines__call_for_attention_in_colour_on_a_terminal_alone(capsys: pytest.
     for color, shown in ((True, click.style("Next:", fg="green")), (False, "Next:"), (None, "Next:")):
         App(color=color).line("Next: memsync sync")
         assert capsys.readouterr().out == f"{shown} memsync sync\n"
+
+
+def test_config__price__is_kept_shown_and_taken_back(tmp_path: Path) -> None:
+    home = ("--home", str(tmp_path / "home"))
+    app_on(1, tmp_path / "home")
+    for given, shown in (("eur 3100", "EUR 3100"), ("none", None)):
+        code, out, _ = told(*home, "config", "--price", given, "--json", home=tmp_path)
+        assert (code, json.loads(out)["data"]["price"]) == (0, shown)
+    code, _, err = told(*home, "config", "--price", "much", home=tmp_path)
+    assert code == InvalidRequest.exit_code
+    assert "is no price of a coin" in err

@@ -15,7 +15,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
-from . import keyfile, passphrases
+from . import keyfile, passphrases, pricing
 from .access import DEFAULT_GRANT
 from .cards import Card, check_name
 from .client import Client
@@ -23,9 +23,13 @@ from .errors import InvalidRequest, MemSyncError, PassphraseNotKept, UnknownRead
 from .files import make_dir, storage_error
 from .home import Home
 from .hosts import Hosts
+from .keys import HolderKey
+from .pricing import Price
 from .programs import ConfigFile, Edit, Entry, config_files, memsync_command, with_server, without_server
 from .reader import Reader, card_of, new_reader
 from .records import Receipt
+from .sealing import SECRET_BYTES
+from .storage import SCHEMES
 from .vault import Vault
 
 _PASSPHRASE_BYTES = 32
@@ -110,6 +114,18 @@ def plan(
     entry = Entry(memsync_command(), ("--home", ours, "mcp", "--as-reader", reader, *proposing), env)
     edits = [with_server(file, entry, ours) for file in files]
     return Plan(vault, reader, home, lasting, private, from_now, in_file, kept_in, tuple(edits))
+
+
+def price(plan: Plan) -> Price | None:
+    """What the grant would take, tried with a card that nobody has."""
+    card = Card(plan.reader, HolderKey(os.urandom(SECRET_BYTES)).xwing.public, os.urandom(20), SCHEMES)
+    return pricing.of_grant(plan.vault, card, plan.lasting, private=plan.private, from_now=plan.from_now)
+
+
+def price_of_undoing(vault: Vault, link: Link) -> Price | None:
+    """What revoking its reader would take; None where there is nobody to revoke, too."""
+    lines = [line for line in vault.grants() if line.name == link.reader]
+    return pricing.of_revocation(vault, lines[0].address) if lines else None
 
 
 def connect(client: Client, plan: Plan) -> Connected:

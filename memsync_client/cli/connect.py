@@ -12,7 +12,7 @@ import click
 from .. import connecting
 from ..access import DEFAULT_GRANT
 from ..programs import Edit, names
-from .app import App, counted, day, gas_cost, printing, receipt_data
+from .app import App, cost_of, day, price_data, price_of, printing, receipt_data, relay_option
 from .completing import durations, vault_option
 from .owner import HONEST, Duration
 
@@ -40,6 +40,7 @@ _yes = click.option("--yes", is_flag=True, help="Answer yes to the question.")
 @click.option("--passphrase-file", "in_file", is_flag=True, help="Keep its passphrase in a file, even with a keyring.")
 @_dry
 @_yes
+@relay_option
 @printing
 def connect(
     app: App,
@@ -96,13 +97,14 @@ def connect(
     )
     for line in data["diff"]:
         app.line(line)
+    price = connecting.price(plan)
     if dry_run:
-        app.result(data, "Nothing written.")
+        app.result(data | price_data(price), f"Would grant this{price_of(app, price)}. Nothing written.")
         return
-    app.confirm("Grant this, and write the configuration?", yes)
+    app.confirm(f"Grant this{price_of(app, price)}, and write the configuration?", yes)
     done = connecting.connect(client, plan)
     sent = receipt_data(done.receipt) if done.receipt else {}
-    cost = f" {gas_cost(app, done.receipt.gas_used)}." if done.receipt else ""
+    cost = f" {cost_of(app, [done.receipt])}." if done.receipt else ""
     app.result(
         data | {"expires": done.expires, **sent},
         f"{program} reads {scope} until {day(done.expires)}.{cost}",
@@ -115,6 +117,7 @@ def connect(
 @vault_option
 @_dry
 @_yes
+@relay_option
 @printing
 def disconnect(app: App, program: str, name: str | None, dry_run: bool, yes: bool) -> None:
     """Undo `memsync connect`: takes the server out of the program's configuration, revokes its reader, and destroys the
@@ -130,16 +133,17 @@ def disconnect(app: App, program: str, name: str | None, dry_run: bool, yes: boo
     data: dict[str, Any] = {"program": program, "reader": link.reader, "diff": _diff(edits), "dry_run": dry_run}
     for line in data["diff"]:
         app.line(line)
+    price = connecting.price_of_undoing(vault, link)
+    who = link.reader or "nobody"
     if dry_run:
-        app.result(data, f"Would revoke {link.reader or 'nobody'}. Nothing written.")
+        app.result(data | price_data(price), f"Would revoke {who}{price_of(app, price)}. Nothing written.")
         return
-    app.confirm(f'Write this, and revoke {link.reader or "nobody"} from "{vault.label}"?', yes)
+    app.confirm(f'Write this, and revoke {who} from "{vault.label}"{price_of(app, price)}?', yes)
     receipts = connecting.disconnect(vault, link, edits)
-    gas = sum(receipt.gas_used for receipt in receipts)
     app.result(
         data | {"transactions": [receipt_data(receipt) for receipt in receipts]},
         f"{program} opens nothing sealed from now on. What was sealed before, it may have kept."
-        + (f" {gas_cost(app, gas)} in {counted(len(receipts), 'transaction', 'transactions')}." if receipts else ""),
+        + (f" {cost_of(app, receipts)}." if receipts else ""),
     )
 
 

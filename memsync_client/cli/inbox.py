@@ -7,11 +7,12 @@ from typing import Any
 
 import click
 
+from .. import pricing
 from ..errors import InvalidRequest, UnknownMemory
 from ..inbox import Proposal
 from ..memories import Memory
 from ..tools import Tools
-from .app import App, cost_of, counted, day, memory_data, one_entry, printing, receipt_data
+from .app import App, cost_of, counted, day, memory_data, one_entry, price_of, printing, receipt_data, relay_option
 from .completing import vault_option
 
 _ids = click.argument("ids", metavar="[ID]…", nargs=-1)
@@ -55,6 +56,7 @@ def inbox_list(app: App, name: str | None) -> None:
 @_from
 @_yes
 @vault_option
+@relay_option
 @printing
 def inbox_approve(
     app: App, ids: tuple[str, ...], everything: bool, tool: str | None, yes: bool, name: str | None
@@ -65,7 +67,8 @@ def inbox_approve(
     chosen = _chosen(vault.proposals(), ids, everything, tool)
     forgets = sum(proposal.forget is not None for proposal in chosen)
     if forgets:
-        app.confirm(f"Forget {counted(forgets, 'memory', 'memories')} for good?", yes)
+        cost = price_of(app, pricing.of_commit(vault))
+        app.confirm(f"Forget {counted(forgets, 'memory', 'memories')} for good{cost}?", yes)
     done = vault.approve(chosen)
     receipts = [landed.receipt for landed in done.kept.landed] if done.kept else []
     cost = f" {cost_of(app, receipts)}." if receipts else ""

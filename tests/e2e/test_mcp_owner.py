@@ -21,6 +21,7 @@ from memsync_client.mcp_server.adding import add_proposing
 from memsync_client.mcp_server.reading import Served, new_server
 from memsync_client.memories import Source
 from memsync_client.proposals import Proposals
+from memsync_client.registry import Registry
 from memsync_client.tools import Tools
 from memsync_client.vault import Vault
 from tests.e2e.machines import PASSPHRASE, texts
@@ -118,7 +119,7 @@ def test_owner__whatever_a_tool_calls__commits_grants_and_revokes_nothing(
     def never(*_: object, **__: object) -> None:
         raise AssertionError("a tool has written to the chain")
 
-    for kind, name in ((Committer, "commit"), (Committer, "transact"), (LentVault, "grant"), (LentVault, "revoke")):
+    for kind, name in ((Committer, "commit"), (Registry, "submit"), (LentVault, "grant"), (LentVault, "revoke")):
         monkeypatch.setattr(kind, name, never)
     before = vault.record().version
 

@@ -220,8 +220,9 @@ class GoingOnVault(HostedVault):
         """How many memories a version has. Raises BlobMissing or Tampered where it is not whole, or passes over the
         commit before it."""
         parent = view.head.parent.hash if view.head.parent else None
+        cut_off = before is None and commit.version > 1  # the node's log does not go back so far
         skips = before and before.content_hash in view.head.skips and commit.by_owner(view.record)
-        if parent != (before.content_hash if before else None) and not skips:
+        if parent != (before.content_hash if before else None) and not skips and not cut_off:
             raise Tampered("It passes over the commit before it.")
         seen, items = read_seen(self._seen), read_items(view, self._blobs(view.record).fetch, progress)
         if seen and commit.version >= seen.head_version and len(items) == view.head.log.size:

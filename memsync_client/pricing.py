@@ -104,6 +104,13 @@ def of_revocation(vault: Vault, address: str | None) -> Price | None:
     return revoked + commit if revoked else commit
 
 
+def of_going_on(vault: Vault, revoked: Iterable[str]) -> Price | None:
+    """What going on from an earlier version takes: the revocation of each address, and a commit with new keys."""
+    registry, session = vault.session.registry, vault.session
+    calls = (registry.revoke(vault.place.vault_id, address) for address in revoked)
+    return summed([*(of_call(session, call) for call in calls), of_commit(vault, rotates=True)])
+
+
 def summed(prices: Iterable[Price | None]) -> Price | None:
     """Several together; None where nobody here could pay."""
     total = Price(0, 0)

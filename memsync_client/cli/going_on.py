@@ -6,12 +6,14 @@ from typing import Any
 
 import click
 
+from .. import pricing
 from ..going_on import Detour
-from .app import App, counted, gas_cost, printing, progress_bar, receipt_data
+from .app import App, cost_of, counted, price_data, price_of, printing, progress_bar, receipt_data
+from .completing import vault_names
 
 
 @click.command("go-on")
-@click.argument("name", required=False)
+@click.argument("name", required=False, shell_complete=vault_names)
 @click.option("--from", "version", type=click.IntRange(1), help="Go on from this version, not the last that is whole.")
 @click.option("--keep-private/--drop-private", default=None, help="Whether private readers stay.")
 @click.option("--dry-run", is_flag=True, help="Say what would be passed over and who would be revoked; write nothing.")
@@ -31,25 +33,26 @@ def go_on(app: App, name: str | None, version: int | None, keep_private: bool | 
     with progress_bar(app, "looking for the last good version") as step:
         plan = target.detour(version, step)
     data, lines = _plan(plan)
-    if dry_run:
-        app.result({"name": target.label, **data, "dry_run": True}, *lines, "Nothing written.")
-        return
+    price = pricing.of_going_on(target, [grant.grantee for grant in plan.revoked])
     for line in lines:
         app.line(line)
-    app.confirm(f'Go on with "{target.label}" from version {plan.version}?', yes)
+    if dry_run:
+        would = f"Would go on from version {plan.version}{price_of(app, price)}. Nothing written."
+        app.result({"name": target.label, **data, "dry_run": True} | price_data(price), would)
+        return
+    app.confirm(f'Go on with "{target.label}" from version {plan.version}{price_of(app, price)}?', yes)
     with progress_bar(app, "going on") as step:
         done = target.go_on(from_version=version, keep_private=keep_private, progress=step)
-    gas = sum(receipt.gas_used for receipt in done.receipts)
     app.result(
         {
             "name": target.label,
             **_plan(done.detour)[0],
             "dry_run": False,
             "made": done.landed.version,
-            "gas": gas,
+            "gas": sum(receipt.gas_used for receipt in done.receipts),
             "transactions": [receipt_data(receipt) for receipt in done.receipts],
         },
-        f'"{target.label}" goes on at version {done.landed.version}, under new keys. {gas_cost(app, gas)}.',
+        f'"{target.label}" goes on at version {done.landed.version}, under new keys. {cost_of(app, done.receipts)}.',
         "Next: memsync sync",
     )
 

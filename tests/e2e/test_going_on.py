@@ -402,6 +402,7 @@ def test_command__dry_run_then_a_yes__twice_in_the_life_of_a_vault(world: World,
         assert shown.code == 0
         assert f"Passed over: version {version} by {name} ({world.account})." in shown.out
         assert f"Revoked: {world.account}." in shown.out
+        assert f"Would go on from version {version - 2}, for about " in shown.out
         assert "Nothing written." in shown.out
         asked = machine.quick(*home, "vault", "go-on", "--json").answer["error"]
         assert asked["name"] == "InvalidRequest"

@@ -25,7 +25,7 @@ from .home import Home
 from .hosts import Hosts
 from .keys import HolderKey
 from .pricing import Price
-from .programs import ConfigFile, Edit, Entry, config_files, memsync_command, with_server, without_server
+from .programs import ConfigFile, Edit, Entry, config_files, memsync_command, title, with_server, without_server
 from .reader import Reader, card_of, new_reader
 from .records import Receipt
 from .sealing import SECRET_BYTES
@@ -101,7 +101,9 @@ def plan(
     link = Link(program, vault.place.vault_id, home)
     reader = link.reader or check_name(name or program, InvalidRequest)
     if name and name != reader:
-        raise InvalidRequest(f"{program} reads this vault as {reader!r} already.", f"memsync disconnect {program}")
+        raise InvalidRequest(
+            f"{title(program)} reads this vault as {reader!r} already.", f"memsync disconnect {program}"
+        )
     kept_in = str(home.folder / "passphrase")
     if not in_file:
         try:
@@ -163,7 +165,9 @@ def link_of(client: Client, program: str, vault: Vault) -> Link:
     for link in links(client):
         if (link.program, link.vault_id) == (program, vault.place.vault_id):
             return link
-    raise UnknownReader(f"{program} is not connected to {vault.label!r} here.", "`memsync grants` shows all readers.")
+    raise UnknownReader(
+        f"{title(program)} is not connected to {vault.label!r} here.", "`memsync grants` shows all readers."
+    )
 
 
 def edits_without(link: Link) -> list[Edit]:

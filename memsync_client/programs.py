@@ -22,6 +22,14 @@ from .errors import InvalidRequest
 from .files import make_dir, storage_error, write_atomic
 
 _MAX_BYTES = 32 << 20  # Claude Code keeps much else in its file
+_TITLES = {
+    "claude": "Claude",
+    "claude-desktop": "Claude Desktop",
+    "claude-code": "Claude Code",
+    "cursor": "Cursor",
+    "codex": "Codex",
+    "vscode": "Visual Studio Code",
+}
 _INDENT = re.compile(r"\n([ \t]+)\S")
 
 
@@ -73,7 +81,7 @@ def config_files(program: str) -> list[ConfigFile]:
     found = [file for file in _known()[program]() if file.sign.exists()]
     if not found:
         signs = " or ".join(str(file.sign) for file in _known()[program]())
-        said = f"{program} does not seem to be on this computer: there is no {signs}."
+        said = f"{title(program)} does not seem to be on this computer: there is no {signs}."
         raise InvalidRequest(said, "Install it and start it once, then run this again.")
     return found
 
@@ -81,6 +89,11 @@ def config_files(program: str) -> list[ConfigFile]:
 def names() -> list[str]:
     """The programs that are known."""
     return list(_known())
+
+
+def title(program: str) -> str:
+    """A program's name as people say it."""
+    return _TITLES[program]
 
 
 def _known() -> dict[str, Callable[[], list[ConfigFile]]]:
@@ -208,9 +221,23 @@ def _text(file: ConfigFile, document: Any, before: bytes | None) -> bytes:
 
         return tomlkit.dumps(document).encode()
     old = (before or b"\n").decode("utf-8-sig")
-    found = _INDENT.search(old)
-    indent: str | int = found[1] if found else 2
-    return (json.dumps(document, indent=indent, ensure_ascii=False) + ("\n" if old.endswith("\n") else "")).encode()
+    end = old[len(old.rstrip()) :]
+    return (_set_out(document, _style_of(old.strip())) + end).encode()
+
+
+def _style_of(text: str) -> tuple[str | int | None, tuple[str, str] | None]:
+    """Indent and separators by which a JSON text was written, so that nothing else of it changes; the usual ones where
+    it was written by hand."""
+    found = _INDENT.search(text)
+    styles = [(found[1], None)] if found else [(None, None), (None, (",", ":"))]
+    for style in styles:
+        if text and _set_out(json.loads(text), style) == text:
+            return style
+    return (found[1] if found else 2), None
+
+
+def _set_out(document: Any, style: tuple[str | int | None, tuple[str, str] | None]) -> str:
+    return json.dumps(document, indent=style[0], separators=style[1], ensure_ascii=False)
 
 
 def _bytes_of(path: Path) -> bytes | None:

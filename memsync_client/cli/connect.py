@@ -11,7 +11,7 @@ import click
 
 from .. import connecting
 from ..access import DEFAULT_GRANT
-from ..programs import Edit, names
+from ..programs import Edit, names, title
 from .app import App, cost_of, day, price_data, price_of, printing, receipt_data, relay_option
 from .completing import durations, vault_option
 from .owner import HONEST, Duration
@@ -85,7 +85,7 @@ def connect(
         "diff": _diff(plan.edits),
         "dry_run": dry_run,
     }
-    app.line(f"{program} will read {scope} for {lasting / timedelta(days=1):g} days, and keeps what it reads.")
+    app.line(f"{title(program)} will read {scope} for {lasting / timedelta(days=1):g} days, and keeps what it reads.")
     if propose:
         app.line("It may propose what to add or to forget, too: that waits for your yes in `memsync inbox`.")
     app.line(HONEST)
@@ -107,8 +107,8 @@ def connect(
     cost = f" {cost_of(app, [done.receipt])}." if done.receipt else ""
     app.result(
         data | {"expires": done.expires, **sent},
-        f"{program} reads {scope} until {day(done.expires)}.{cost}",
-        f"Start {program} anew, so that it sees its configuration. Undo all of it: memsync disconnect {program}",
+        f"{title(program)} reads {scope} until {day(done.expires)}.{cost}",
+        f"Start {title(program)} anew, so that it sees its configuration. Undo all of it: memsync disconnect {program}",
     )
 
 
@@ -142,7 +142,7 @@ def disconnect(app: App, program: str, name: str | None, dry_run: bool, yes: boo
     receipts = connecting.disconnect(vault, link, edits)
     app.result(
         data | {"transactions": [receipt_data(receipt) for receipt in receipts]},
-        f"{program} opens nothing sealed from now on. What was sealed before, it may have kept."
+        f"{title(program)} opens nothing sealed from now on. What was sealed before, it may have kept."
         + (f" {cost_of(app, receipts)}." if receipts else ""),
     )
 

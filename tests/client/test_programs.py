@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from memsync_client.errors import InvalidRequest
-from memsync_client.programs import ConfigFile, Edit, Entry, config_files, names, with_server, without_server
+from memsync_client.programs import ConfigFile, Edit, Entry, config_files, names, title, with_server, without_server
 
 OURS = "/home/ines/.local/share/memsync/tools/cursor-3f9a"
 ENTRY = Entry("/usr/bin/memsync", ("--home", OURS, "mcp", "--as-reader", "cursor"), {})
@@ -43,13 +43,13 @@ def test_with_server__no_file_yet__makes_one_that_only_its_person_reads(file: Co
     assert file.path.stat().st_mode & 0o777 == 0o600
 
 
-@pytest.mark.parametrize("indent", [2, 4, "\t"])
+@pytest.mark.parametrize("style", [(2, None), (4, None), ("\t", None), (None, None), (None, (",", ":"))])
 @pytest.mark.parametrize("end", ["", "\n"])
 def test_with_server__then_without__is_the_file_of_before_byte_for_byte(
-    file: ConfigFile, indent: int | str, end: str
+    file: ConfigFile, style: tuple, end: str
 ) -> None:
     document = {"theme": "dünn", "mcpServers": {"other": OTHER}, "n": [1, 2.5, None, True], "last": {}}
-    before = put(file, json.dumps(document, indent=indent, ensure_ascii=False) + end)
+    before = put(file, json.dumps(document, indent=style[0], separators=style[1], ensure_ascii=False) + end)
     file.path.chmod(0o640)
     with_server(file, ENTRY, OURS).write()
     changed = json.loads(file.path.read_bytes())
@@ -204,7 +204,7 @@ def test_config_files__of_each_program__are_where_its_makers_say(
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setattr("sys.platform", "linux")
     for program in names():
-        with pytest.raises(InvalidRequest, match=f"{program} does not seem to be on this computer"):
+        with pytest.raises(InvalidRequest, match=f"{title(program)} does not seem to be on this computer"):
             config_files(program)
     for folder in (".cursor", ".codex", ".config/Code/User", ".config/Claude"):
         (tmp_path / folder).mkdir(parents=True)

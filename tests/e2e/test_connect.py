@@ -90,7 +90,7 @@ def test_connect__dry_run_and_without_a_yes__changes_nothing(machine: Machine) -
     for words in (["--dry-run"], []):
         done = machine.quick("connect", "cursor", "--for", "2w", *words)
         assert done.code == (0 if words else 17), done.err
-        assert 'cursor will read ALL of "novel" for 14 days, and keeps what it reads.' in done.out
+        assert 'Cursor will read ALL of "novel" for 14 days, and keeps what it reads.' in done.out
         assert "can't be made to forget" in done.out
         assert "who can read your files reads that vault with it, until you revoke" in done.out
         assert '+      "command"' in done.out
@@ -134,7 +134,7 @@ def test_connect__then_disconnect__the_program_reads_and_then_does_not(machine: 
     assert path.read_text() == BEFORE
     assert machine.data("grants") == []
     assert not Path(done["home"]).exists()
-    assert machine.refusal("disconnect", "cursor", "--yes")["cause"] == "cursor is not connected to 'novel' here."
+    assert machine.refusal("disconnect", "cursor", "--yes")["cause"] == "Cursor is not connected to 'novel' here."
 
 
 def test_connect__toml_and_to_propose__is_what_codex_reads_and_it_has_no_key_of_the_owners(machine: Machine) -> None:

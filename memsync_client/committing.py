@@ -21,7 +21,7 @@ from .merging import merged, replaced_before
 from .outbox import Outbox
 from .pack_notes import PackNotes
 from .packs import Entry, PackNote, seal_pack, split
-from .reading import Progress, Seen, View, ancestor, read_forgotten, read_items
+from .reading import Progress, Seen, View, ancestor, anchors_before, read_forgotten, read_items
 from .records import Receipt
 from .sealing import MAX_BLOB, HoldsSecret, Place, sha256
 from .session import Session
@@ -187,7 +187,7 @@ class Committer:
 
         receipt = self._session.land(prepared, announce)
         self._outbox.remove(batch.outbox)
-        before = tuple(anchor for anchor in view.keyring.anchors if anchor.epoch < keys.epoch)
+        before = anchors_before(view.keyring, keys.epoch)
         seen = Seen(version + len(then), version, head_hash, receipt.block.number, keys, log, before)
         living = {*journal["own"], *journal["blobs"], *head.forgotten}
         if not ring:

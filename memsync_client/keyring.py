@@ -157,11 +157,6 @@ class Keyring:
             raise AccessEnded("This key may read the vault, and not write to it.", "Write from a device of the owner.")
         return self.keys
 
-    @property
-    def anchors(self) -> tuple[Anchor, ...]:
-        """What a later keyring is compared with, of each epoch that had a keyring."""
-        return tuple(Anchor(step.epoch, step.writer_public, step.check) for step in self.succession)
-
     def keys_of(self, epoch: int) -> EpochKeys | None:
         """The keys of ``epoch``, None where this holder has none."""
         return self.keys if epoch == self.keys.epoch else self.links.get(epoch)

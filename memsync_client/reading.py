@@ -85,7 +85,7 @@ class View:
         """What a later answer of a node is measured against."""
         record, keys = self.record, self.keyring.keys
         known = EpochKeys(keys.epoch, keys.secret, keys.writer_public)
-        before = tuple(anchor for anchor in self.keyring.anchors if anchor.epoch < keys.epoch)
+        before = anchors_before(self.keyring, keys.epoch)
         return Seen(record.version, record.head_version, record.content_hash, block, known, self.head.log, before)
 
 
@@ -154,6 +154,12 @@ def open_view(
     return replace(view, passed_over=trouble is not None)
 
 
+def anchors_before(keyring: Keyring, epoch: int) -> tuple[Anchor, ...]:
+    """What a later keyring is compared with, of each epoch before one that had a keyring."""
+    steps = (step for step in keyring.succession if step.epoch < epoch)
+    return tuple(Anchor(step.epoch, step.writer_public, step.check) for step in steps)
+
+
 def view_of(place: Place, record: VaultRecord, keyring: Keyring, fetch: Fetch) -> View:
     """Head and base of a record, opened with a keyring of the same epoch or of a later one. Raises Tampered."""
     head = open_head_of(place, keyring, HeadRef(record.content_hash, record.head_epoch), fetch)
@@ -194,7 +200,7 @@ def _passed_over(view: View, fetch: Fetch, seen: Seen, commits: Sequence[CommitE
             if seen.content_hash in head.skips and head.parent and head.version == commit.version:
                 anchor = known.get(head.parent.epoch)
                 descends = ancestor(view, fetch, head.version) == ref.hash
-                return descends and anchor in view.keyring.anchors
+                return descends and anchor in anchors_before(view.keyring, view.keyring.keys.epoch)
     return False
 
 

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import rlp
+from eth_abi.abi import encode
 from eth_utils import keccak
 
 # Of a block, in the order in which they are hashed: (name in JSON-RPC, bytes; 0: a number).
@@ -42,6 +43,26 @@ def header_hash(block: Mapping[str, Any]) -> bytes:
             break
         fields.append(_field(block, name, size))
     return keccak(rlp.encode(fields))
+
+
+def storage_of(vault_id: bytes, record: Any) -> dict[int, int]:
+    """The values in the contract's storage, by slot, that say the same as ``record`` (contracts/README.md)."""
+    owner, version, epoch, tenure, head_lag, epoch_lag, content_hash, memory_root, keyring_hash, base_uri = record
+    first = int.from_bytes(keccak(encode(["bytes32", "uint256"], [vault_id, 0])), "big")
+    head = int(owner, 16)
+    for value, shift in ((version, 160), (epoch, 192), (tenure, 224), (head_lag, 240), (epoch_lag, 248)):
+        head |= value << shift
+    words = [head, *(int.from_bytes(value, "big") for value in (content_hash, memory_root, keyring_hash))]
+    if len(base_uri) < 32:  # in place, with twice its length in the last byte
+        words.append(int.from_bytes(base_uri.ljust(32, b"\0"), "big") | 2 * len(base_uri))
+        return {(first + number) % 2**256: word for number, word in enumerate(words)}
+    words.append(2 * len(base_uri) + 1)
+    slots = {(first + number) % 2**256: word for number, word in enumerate(words)}
+    text = int.from_bytes(keccak(((first + 4) % 2**256).to_bytes(32, "big")), "big")
+    for number in range(0, len(base_uri), 32):
+        part = base_uri[number : number + 32].ljust(32, b"\0")
+        slots[(text + number // 32) % 2**256] = int.from_bytes(part, "big")
+    return slots
 
 
 def check(

@@ -211,41 +211,6 @@ def test_commits__creation_first__with_blocks_hashes_and_actors(registry, chain,
     assert registry.commits(b"\x11" * 32) == []
 
 
-def test_commits__of_an_owner_who_handed_over__were_by_the_owner_of_then(registry, chain, owner, reader, vault):
-    until = in_a_day(registry)
-    transact(registry, owner, registry.grant(vault, 1, reader.address, 2, until, KEY_ID))
-    by_writer = transact(registry, reader, registry.commit(vault, 2, 1, digest("h2"), digest("r2")))
-    transact(registry, owner, registry.commit(vault, 3, 1, digest("h3"), digest("r3")))
-    transact(registry, owner, Call("offer", (vault, 4, reader.address, 2**40 - 1)))
-    transact(registry, reader, Call("accept", (vault,)))
-    transact(registry, reader, registry.commit(vault, 6, 2, digest("h4"), digest("r4"), digest("k4")))
-    by_owners = [True, False, True, True]
-    record = registry.record(vault)
-    for first in (0, by_writer.block.number):
-        commits = registry.commits(vault, first)
-        assert [commit.by_owner(record) for commit in commits] == by_owners[-len(commits) :]
-    transact(registry, reader, Call("close", (vault, 7, bytes(32))))
-    assert [commit.by_owner(registry.record(vault)) for commit in registry.commits(vault)] == by_owners
-    history = [(digest("keyring 1"), 1, owner.address), (digest("k4"), 2, reader.address)]
-    assert registry.keyring_history(vault) == history
-
-
-def test_commits_agreed__other_node_names_another_sender__only_what_both_say(registry, chain, owner, reader, vault):
-    transact(registry, owner, registry.commit(vault, 1, 1, digest("h2"), digest("r2")))
-    sender, other = (bytes(12).hex() + account.address[2:].lower() for account in (owner, reader))
-
-    def blamed(method, params, response):
-        if method == "eth_getLogs":
-            last = response["result"][-1]
-            last["topics"] = [topic.replace(sender, other) for topic in last["topics"]]
-        return response
-
-    assert registry.commits_agreed(vault) == registry.commits(vault)
-    with lying(chain.rpc_url, blamed) as url:
-        both = Registry.connect(f"{chain.rpc_url} {url}")
-        assert both.commits_agreed(vault) == registry.commits(vault)[:1]
-
-
 def test_commits__node_limits_the_range__halves_until_it_answers(registry, chain, owner, vault):
     transact(registry, owner, registry.commit(vault, 1, 1, digest("head 2"), digest("root 2")))
     chain.node.request("anvil_mine", hex(500))

@@ -14,8 +14,8 @@ from eth.vm.forks.prague.blocks import PragueBlockHeader
 from eth.vm.forks.shanghai.blocks import ShanghaiBlockHeader
 
 from memsync_client.errors import NodeUnreachable
-from memsync_client.registry import Registry, _storage_of, load_artifact
-from memsync_client.state_proof import NotProven, check, header_hash
+from memsync_client.registry import Registry, load_artifact
+from memsync_client.state_proof import NotProven, check, header_hash, storage_of
 from memsync_client.wallet import Wallet
 from tests.client.bad_nodes import breaking, lying, reply, result_of
 from tests.nodes import Chain, transact
@@ -42,7 +42,7 @@ def proof(chain: Chain, vault: bytes) -> dict[str, Any]:
     """The arguments of ``check`` for the vault, as a real node gives them."""
     registry = chain.registry()
     block = chain.node.request("eth_getBlockByNumber", "latest", False)
-    expected = _storage_of(vault, registry._read("record", vault, block=int(block["number"], 16)))
+    expected = storage_of(vault, registry._read("record", vault, block=int(block["number"], 16)))
     slots = [f"0x{slot:064x}" for slot in expected]
     return {
         "block": block,
@@ -220,7 +220,7 @@ def test_record__blocks_with_fields_of_their_own__not_proven_and_not_refused(cha
 def test_record__proof_of_another_state__refused(chain: Chain, vault: bytes, registry: Registry, owner: Wallet) -> None:
     before = chain.registry()
     at = before.block()
-    slots = [f"0x{slot:064x}" for slot in _storage_of(vault, before._read("record", vault, block=at.number))]
+    slots = [f"0x{slot:064x}" for slot in storage_of(vault, before._read("record", vault, block=at.number))]
     old = chain.node.request("eth_getProof", before.address, slots, hex(at.number))
     transact(registry, owner, registry.create(1, digest("h"), bytes(32), digest("k"), ""))  # so that the root changes
     told = pytest.raises(NodeUnreachable, match="a proof of state that does not hold")

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from io import BytesIO
+from collections.abc import Callable
 from typing import Any, NoReturn
 
 import cbor2
@@ -25,12 +24,16 @@ def decode(data: bytes, what: str = "object") -> Any:
     Raises Tampered if ``data`` is not the canonical encoding of whitelisted types, or something follows it.
     """
     try:
-        stream = BytesIO(data)
-        # Tags could let a few bytes stand for gigabytes (25, 28), and keys that are not text can be made to collide.
-        tags: defaultdict[int, Any] = defaultdict(lambda: _refuse_tag)
-        value = cbor2.CBORDecoder(stream, semantic_decoders=tags, strict_hashable_types=True).decode()
+        # Keys that are not text can be made to collide. What is refused here would not be encoded so again, either.
+        value = cbor2.loads(
+            data,
+            semantic_decoders=_NO_TAGS,
+            allow_indefinite=False,
+            allow_duplicate_keys=False,
+            strict_hashable_types=True,
+        )
         _check(value, 0)
-        whole = stream.tell() == len(data) and cbor2.dumps(value, canonical=True) == data
+        whole = cbor2.dumps(value, canonical=True) == data
     except Exception:
         whole = False
     if not whole:
@@ -48,8 +51,14 @@ def list_head(count: int) -> bytes:
     return b"\x9a" + count.to_bytes(4, "big")
 
 
-def _refuse_tag(*_: object) -> NoReturn:
-    raise ValueError("tags are not allowed")
+class _NoTags(dict[int, Callable[..., NoReturn]]):
+    """Refuses any tag: some let a few bytes stand for gigabytes (25, 28)."""
+
+    def __missing__(self, tag: int) -> Callable[..., NoReturn]:
+        raise ValueError("tags are not allowed")
+
+
+_NO_TAGS = _NoTags()
 
 
 def _check(value: Any, depth: int) -> None:

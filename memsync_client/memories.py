@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -247,15 +247,19 @@ def tips(revisions: Iterable[Memory]) -> dict[bytes, list[Memory]]:
 
     One tip is the memory as it stands; two or more are a conflict: edits that did not know of each other.
     """
-    by_id: dict[bytes, dict[bytes, Memory]] = {}
-    superseded: dict[bytes, set[bytes]] = {}
+    by_id: dict[bytes, list[Memory]] = {}
     for memory in revisions:
-        by_id.setdefault(memory.id, {}).setdefault(memory.revision, memory)
-        superseded.setdefault(memory.id, set()).update(memory.supersedes)
-    return {
-        memory_id: [m for m in known.values() if m.revision not in superseded[memory_id]] or list(known.values())[-1:]
-        for memory_id, known in by_id.items()
-    }
+        by_id.setdefault(memory.id, []).append(memory)
+    return {memory_id: known if len(known) == 1 else _living(known) for memory_id, known in by_id.items()}
+
+
+def _living(revisions: Sequence[Memory]) -> list[Memory]:
+    """Those of one memory's revisions that no other supersedes."""
+    known: dict[bytes, Memory] = {}
+    for memory in revisions:
+        known.setdefault(memory.revision, memory)
+    superseded = {name for memory in revisions for name in memory.supersedes}
+    return [m for m in known.values() if m.revision not in superseded] or list(known.values())[-1:]
 
 
 def meant(tips: Mapping[bytes, object], memory_id: str) -> bytes:

@@ -22,6 +22,7 @@ from .sealing import MAX_BLOB, Place, derive, max_body, seal, unseal
 _ENTRY_OVERHEAD = 1 + 1 + SALT_BYTES + 5  # CBOR heads of the pair, the salt and the record
 _FORGOTTEN_BYTES = 2 + HASH_BYTES
 _LIST_HEAD = 5
+_FEW = 50  # ids that are sooner looked for one by one
 
 T = TypeVar("T")
 
@@ -75,8 +76,15 @@ class PackNote:
 
     def has_any(self, ids: Collection[bytes]) -> bool:
         """Whether a memory of ``ids`` is in the pack."""
-        own = chain.from_iterable(struct.iter_unpack(f"{ID_BYTES}s", self.ids))
-        return bool(ids) and not frozenset(ids).isdisjoint(own)
+        if len(ids) <= _FEW:
+            return any(map(self._has, ids))
+        return not frozenset(ids).isdisjoint(chain.from_iterable(struct.iter_unpack(f"{ID_BYTES}s", self.ids)))
+
+    def _has(self, memory_id: bytes) -> bool:
+        at = self.ids.find(memory_id)
+        while at % ID_BYTES and at >= 0:  # across two others
+            at = self.ids.find(memory_id, at + 1)
+        return at >= 0
 
 
 def without(items: Iterable[Item], forgotten: Collection[bytes], place: Place) -> list[Item]:

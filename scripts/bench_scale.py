@@ -77,7 +77,7 @@ def memory_text(number: int) -> str:
 def cli(restore_of: Path | None, memories: int, commits: int) -> None:
     """Print what commits and restores cost as a vault grows."""
     if restore_of:
-        click.echo(json.dumps(restoring(restore_of)))
+        click.echo(json.dumps(restoring(restore_of, memories)))
         return
     with tempfile.TemporaryDirectory(dir=".") as name:
         folder = Path(name).resolve()
@@ -106,7 +106,10 @@ def growing(folder: Path, rpc: str, memories: int) -> None:
     for how, put in (("remembered", remember), ("imported", imported)):
         commits(vaults, memories, how, put)
     answer = subprocess.run(
-        [sys.executable, __file__, "--restore-of", str(folder)], check=True, stdout=subprocess.PIPE, text=True
+        [sys.executable, __file__, "--restore-of", str(folder), "--memories", str(memories + 2 * ROUNDS * ADDED)],
+        check=True,
+        stdout=subprocess.PIPE,
+        text=True,
     )
     tell_restore(json.loads(answer.stdout))
 
@@ -169,8 +172,10 @@ def counted_calls() -> Iterator[list[bytes]]:
         _Provider._exchange = real  # type: ignore[method-assign]
 
 
-def restoring(folder: Path) -> dict[str, float]:
-    """In a process of its own: a new machine with the device key, an RPC node, and the blobs."""
+def restoring(folder: Path, count: int) -> dict[str, float]:
+    """In a process of its own: a new machine with the device key, an RPC node, and the blobs. First the baseline, while
+    the process holds nothing yet."""
+    lines, lines_cpu = in_json(folder / "json", count)
     old = Home(folder / "home")
     home, config = Home(folder / "restored"), old.config()
     vaults = restore(home, PASSPHRASE, old.device_key, config.owner, rpc=config.rpc, wallet=old.wallet)
@@ -196,7 +201,6 @@ def restoring(folder: Path) -> dict[str, float]:
     with_index = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     index.recall("the lamps of the other shore")
     packs = len(vault._view(record).packs)
-    lines, again = in_json(folder / "json", memories)
     once_more = time.process_time()
     vault.memories()
     once_more = time.process_time() - once_more
@@ -210,33 +214,35 @@ def restoring(folder: Path) -> dict[str, float]:
         "packs": packs,
         "fetches": fetched[0],
         "json": lines,
-        "json cpu": again,
+        "json cpu": lines_cpu,
         "again": once_more,
     }
 
 
-def in_json(folder: Path, memories: list[Memory]) -> tuple[float, float]:
+def in_line(draft: Draft) -> str:
+    """All fields of a memory as JSON."""
+    memory, source = draft.memory(os.urandom(16)), draft.source
+    return json.dumps(
+        {
+            "id": memory.id.hex(),
+            "revision": memory.revision.hex(),
+            "supersedes": [],
+            "content": memory.content,
+            "created": memory.created and memory.created.isoformat(),
+            "type": memory.type,
+            "tags": list(memory.tags),
+            "source": source and [source.platform, source.conversation, source.foreign_id],
+        }
+    )
+
+
+def in_json(folder: Path, memories: int) -> tuple[float, float]:
     """The baseline: the same memories as JSON Lines in files of about a megabyte; read, SHA-256, each line parsed."""
     folder.mkdir()
-    lines = [
-        json.dumps(
-            {
-                "id": memory.id.hex(),
-                "revision": memory.revision.hex(),
-                "supersedes": [name.hex() for name in memory.supersedes],
-                "content": memory.content,
-                "created": memory.created and memory.created.isoformat(),
-                "type": memory.type,
-                "tags": list(memory.tags),
-                "source": memory.source
-                and [memory.source.platform, memory.source.conversation, memory.source.foreign_id],
-            }
-        )
-        for memory in memories
-    ]
     step = 2_000
-    for first in range(0, len(lines), step):
-        (folder / f"{first:08}").write_text("\n".join(lines[first : first + step]) + "\n")
+    for first in range(0, memories, step):
+        lines = [in_line(draft(number)) for number in range(first, min(first + step, memories))]
+        (folder / f"{first:08}").write_text("\n".join(lines) + "\n")
     best, best_cpu = float("inf"), float("inf")
     for _ in range(3):
         wall, cpu = time.perf_counter(), time.process_time()
@@ -247,7 +253,7 @@ def in_json(folder: Path, memories: list[Memory]) -> tuple[float, float]:
             found += [json.loads(line) for line in data.splitlines()]
         best = min(best, time.perf_counter() - wall)
         best_cpu = min(best_cpu, time.process_time() - cpu)
-        if len(found) != len(memories):
+        if len(found) != memories:
             raise click.ClickException("the baseline has lost a memory")
     return best, best_cpu
 
@@ -275,7 +281,6 @@ class Chain:
 
     def __init__(self, record: VaultRecord) -> None:
         self.record = record
-        self.address = "0x" + "11" * 20
 
     def commit(
         self, vault_id: bytes, version: int, epoch: int, head: bytes, root: bytes, keyring: bytes | None = None
@@ -286,15 +291,11 @@ class Chain:
             self.record, version=following, head_version=following, epoch=epoch, content_hash=head, memory_root=root
         )
 
-    def prepare(self, call: VaultRecord, sender: str) -> VaultRecord:
-        """Nothing is refused."""
-        return call
-
-    def submit(self, prepared: VaultRecord, wallet: object, announce: Callable[[bytes], None]) -> bytes:
+    def land(self, prepared: VaultRecord, announce: Callable[[list[bytes]], None]) -> Receipt:
         """The commit stands."""
-        announce(b"\x01" * 32)
+        announce([b"\x01" * 32])
         self.record = prepared
-        return b"\x01" * 32
+        return Receipt(b"\x01" * 32, 0, prepared.block)
 
 
 def year(folder: Path, commits: int) -> None:
@@ -311,11 +312,7 @@ def year(folder: Path, commits: int) -> None:
     root = FIRST.log.memory_root
     chain = Chain(VaultRecord(place.vault_id, "", 1, 1, 1, 1, 1, sha256(head), root, sha256(ring), "file:", at))
     session = SimpleNamespace(
-        registry=chain,
-        wallet=chain,
-        unlock=lambda: None,
-        say=lambda _: None,
-        wait=lambda tx_hash: Receipt(tx_hash, 0, at),
+        registry=chain, prepare=lambda call: call, land=chain.land, unlock=lambda: None, say=lambda _: None
     )
 
     def sealed(name: str) -> SealedFile:

@@ -126,7 +126,6 @@ OUTSIDE = {
     *("eth_account", "click", "sys", "sqlite3"),
 }
 ALLOWED = {
-    "canonical": {"io"},  # BytesIO, to see where an encoding ends
     "search": {"threading"},  # one index for all threads of a server
 }
 

@@ -13,7 +13,7 @@ from memsync_client.committing import Committer
 from memsync_client.errors import BlobMissing, VersionTaken
 from memsync_client.home import Home
 from memsync_client.reading import read_entries
-from memsync_client.registry import Registry
+from memsync_client.session import Session
 from memsync_client.vault import Vault
 from tests.e2e.archives import Archive
 from tests.e2e.machines import PASSPHRASE, again, grant, texts
@@ -93,18 +93,19 @@ def test_sync__another_writer_was_first_with_the_base__its_packs_stand_and_mine_
     desktop.adopt()
     other = again(desktop).vault(vault.label)
     mine: set[str] = set()
-    real = Registry.prepare
+    real = Session.prepare
 
-    def late(registry: Registry, call: Any, sender: str, **more: Any) -> Any:
-        if not mine and registry is vault._session.registry:
-            mine.update(names_on_host(vault) - before)
+    def late(session: Session, call: Any, *more: Any) -> Any:
+        made = names_on_host(vault) - before
+        if made and not mine and session is vault._session:
+            mine.update(made)
             other.remember("the other's")
             other.sync()
-        return real(registry, call, sender, **more)
+        return real(session, call, *more)
 
     before = names_on_host(vault)
     with monkeypatch.context() as patched:
-        patched.setattr(Registry, "prepare", late)
+        patched.setattr(Session, "prepare", late)
         vault.remember("memory 2")
         assert vault.sync().committed == 1
     assert len(mine) == 1
@@ -168,14 +169,14 @@ def test_commit__race_lost_at_a_base__is_a_version_taken_for_the_next_attempt(
 ) -> None:
     tell(vault, range(2))
     refusals = [VersionTaken("another writer was first", "again")]
-    real = Registry.prepare
+    real = Session.prepare
 
-    def once(registry: Registry, call: Any, sender: str, **more: Any) -> Any:
+    def once(session: Session, call: Any, *more: Any) -> Any:
         if refusals:
             raise refusals.pop()
-        return real(registry, call, sender, **more)
+        return real(session, call, *more)
 
-    monkeypatch.setattr(Registry, "prepare", once)
+    monkeypatch.setattr(Session, "prepare", once)
     vault.remember("memory 2")
     vault.sync()
     assert len(packs(vault)) == 2

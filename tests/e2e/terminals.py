@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pty
+import re
 import select
 import subprocess
 import termios
@@ -26,7 +27,7 @@ def terminal(machine: Machine, *words: str) -> Iterator[Callable[..., str]]:
     shown = b""
 
     def said() -> str:
-        return shown.decode().replace("\r\n", "\n")
+        return re.sub(r"\x1b\[[0-9;]*m", "", shown.decode().replace("\r\n", "\n"))
 
     def until(question: str, answer: str | None = None) -> str:
         nonlocal shown

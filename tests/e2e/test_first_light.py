@@ -25,7 +25,7 @@ ELSEWHERE = {
     "completion",
     *("vault offer", "vault cancel-offer", "vault accept", "vault close", "device card"),
     *("vault recovery set", "vault recovery start", "vault recovery veto", "vault recovery finish"),
-    *("config", "relay"),
+    *("config", "relay", "rpc", "vault go-on"),
     *("kit make", "kit check", "kit sheet", "device new", "device add", "device join", "device list", "device remove"),
     *("forget", "rotate", "device rekey"),
     *("connect", "disconnect"),

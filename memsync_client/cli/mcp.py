@@ -103,8 +103,13 @@ def mcp(
         return
     from ..mcp_server.owner import serve_owner
 
-    vault = Client(app.home, secret, rpc=app.rpc).vault(name)
-    code = serve_owner(Proposals(vault, tools), f"the owner, vault {vault.label}", way, partial(_ready, app))
+    app.home.config()  # that there is a home is known before a vault is looked for
+    label, _ = app.home.resolve(name)
+
+    def opened() -> Proposals:
+        return Proposals(Client(app.home, secret, rpc=app.rpc).vault(label), tools)
+
+    code = serve_owner(opened, f"the owner, vault {label}", way, partial(_ready, app))
     if code:
         sys.exit(code)
 
@@ -181,10 +186,14 @@ def _ready(app: App, url: str) -> None:
 
 
 def _passphrase(app: App) -> str:
-    """Never asked for here: a program has started this, and nobody sits in front of it."""
-    if app.passphrase_fd is None and not passphrases.is_kept(app.home):
+    """Never asked for here: a program has started this, and nobody sits in front of it. What is kept is looked up each
+    time, since it may have been changed."""
+    if app.passphrase_fd is not None:
+        return app.passphrase()
+    kept = passphrases.kept(app.home)
+    if kept is None:
         raise PassphraseNotKept(
             "This process was given no passphrase, and no keyring keeps it.",
             "In a terminal: memsync passphrase keep. Or start this with --passphrase-fd N.",
         )
-    return app.passphrase()
+    return kept

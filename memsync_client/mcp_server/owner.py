@@ -10,15 +10,19 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+from ..errors import AccessEnded, HomeDamaged
 from ..proposals import Answer, Proposals
 from .link import Packed, error_of, receive, send
 
 _GRACE = 5.0  # seconds for the other half to end by itself
 
 
-def serve_owner(proposals: Proposals, reads_as: str, way: dict[str, Any], ready: Callable[[str], object]) -> int:
+def serve_owner(
+    opened: Callable[[], Proposals], reads_as: str, way: dict[str, Any], ready: Callable[[str], object]
+) -> int:
     """Starts the half that speaks MCP on this process's standard streams, answers it until it ends, and returns its
-    exit code. ``way`` has the fields of ``serving.Way``; over HTTP ``ready`` is told the URL."""
+    exit code. ``opened`` opens the home; ``way`` has the fields of ``serving.Way``; over HTTP ``ready`` is told the
+    URL."""
     face = {"reads_as": reads_as, "way": way}
     ours, theirs = socket.socketpair()
     with ours:
@@ -27,7 +31,7 @@ def serve_owner(proposals: Proposals, reads_as: str, way: dict[str, Any], ready:
             words = [sys.executable, "-P", "-m", __package__, str(theirs.fileno()), json.dumps(face)]
             process = subprocess.Popen(words, pass_fds=[theirs.fileno()])
         try:
-            answer(proposals, ours, ready)
+            answer(opened, ours, ready)
             return process.wait()
         finally:
             ours.close()
@@ -38,18 +42,29 @@ def serve_owner(proposals: Proposals, reads_as: str, way: dict[str, Any], ready:
                 process.wait()
 
 
-def answer(proposals: Proposals, connection: socket.socket, ready: Callable[[str], object]) -> None:
-    """Answers what the other half asks, until it has ended."""
-    packed = Packed()
-    asked: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
-        "ready": lambda it: {"told": ready(it["url"]) is None},
-        "look": lambda _: packed.pack(proposals.look()),
-        "add": lambda it: _answered(proposals.add(it["tool"], it["text"], it["tags"])),
-        "forget": lambda it: _answered(proposals.forget(it["tool"], it["id"])),
-    }
+def answer(opened: Callable[[], Proposals], connection: socket.socket, ready: Callable[[str], object]) -> None:
+    """Answers what the other half asks, until it has ended. Refused, it opens the home once more: this device's key may
+    have been made anew since."""
+    packed, proposals = Packed(), opened()
+
+    def asked(question: dict[str, Any]) -> dict[str, Any]:
+        match question["ask"]:
+            case "ready":
+                return {"told": ready(question["url"]) is None}
+            case "add":
+                return _answered(proposals.add(question["tool"], question["text"], question["tags"]))
+            case "forget":
+                return _answered(proposals.forget(question["tool"], question["id"]))
+            case _:
+                return packed.pack(proposals.look())
+
     while (question := receive(connection)) is not None:
         try:
-            value = asked[question["ask"]](question)
+            try:
+                value = asked(question)
+            except (AccessEnded, HomeDamaged):
+                proposals = opened()
+                value = asked(question)
         except Exception as error:
             value = error_of(error)
         try:

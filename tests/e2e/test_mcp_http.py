@@ -18,8 +18,8 @@ from memsync_client.errors import InvalidRequest
 from memsync_client.mcp_server.http import MAX_BODY, listen
 from memsync_client.tools import Tools
 from memsync_client.vault import Vault
-from tests.e2e.machines import SECONDS
-from tests.e2e.tools import answer, connected_over_http, run, serving_http, texts_found
+from tests.e2e.machines import PASSPHRASE, SECONDS
+from tests.e2e.tools import answer, aside, connected_over_http, run, serving_http, texts_found
 
 INITIALIZE = {
     "jsonrpc": "2.0",
@@ -64,11 +64,17 @@ def test_http__two_tools_with_tokens__are_told_apart_and_a_removed_token_ends_at
             assert await texts_found(one, "handed") == ["Ines is left-handed."]
             with pytest.raises(MCPError):
                 await texts_found(two, "handed")
+            await aside(Client(lone.home, PASSPHRASE).vault("novel").rekey)  # while it is served
+            assert await texts_found(one, "handed") == ["Ines is left-handed."]
+            assert (await answer(one, "memory_add", text="Under the new key."))["status"] == "waits"
 
     run(talk)
-    proposed = {proposal.tool: proposal.add for proposal in lone.vault("novel").proposals()}
-    said = {tool: add.content for tool, add in proposed.items() if add}
-    assert said == {"claude": "From one.", "cursor": "From two."}
+    proposed = Client(lone.home, PASSPHRASE).vault("novel").proposals()
+    assert [(proposal.tool, proposal.add.content) for proposal in proposed if proposal.add] == [
+        ("claude", "From one."),
+        ("cursor", "From two."),
+        ("claude", "Under the new key."),
+    ]
 
     # Without a token, with a wrong one, from a web page, by another name, too long: nobody comes in or is told a word.
     for token in (None, "", "x", claude[:-1], f"{claude}x", cursor, Tools(lone.home.folder).all()["claude"].token):

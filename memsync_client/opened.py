@@ -125,6 +125,13 @@ class OpenedVault:
         self._take_back(view)
         write_seen(self._seen, view.seen(record.block.number))
 
+    @property
+    def _returned(self) -> frozenset[bytes]:
+        """The ids of what waits here for the second time: the vault may have it all the same, by this device or another
+        one, so a sync looks."""
+        value = self._sealed("returned").read({"ids": list})
+        return frozenset(value["ids"] if value else ())
+
     def _take_back(self, view: View) -> None:
         """Puts the memories of which this device has copies and that ``view`` lacks back into the outbox."""
         blobs, key, seen = self._blobs(view.record), self._session.device.xwing, read_seen(self._seen)
@@ -139,6 +146,8 @@ class OpenedVault:
         found = _entries_in(self.place, copies, list(keys.values()))
         lost = [entry.memory for entry in found if entry.memory.revision not in known]
         if lost:
+            ids = self._returned | {memory.id for memory in lost}
+            self._sealed("returned").write({"ids": sorted(ids)})
             self._outbox.add(self._session.device_public, lost)
             self._session.say(f"{len(lost)} memories that the chain has lost wait again")
 

@@ -221,17 +221,19 @@ class Vault(GoingOnVault):
         """What waits and is not in the vault yet, and how the rest was sorted. A batch that ``lost`` a race keeps its
         packs.
 
-        Imports and revisions of forgotten memories are compared with what is committed, and after a lost race all that
-        waits is; of that only the packs are read that have a memory of the same id.
+        Imports, revisions of forgotten memories and what waits for the second time are compared with what is committed,
+        and after a lost race all that waits is; of that only the packs are read that have a memory of the same id.
         """
         waiting, fetch = self._entries(), self._blobs(view.record).fetch
         forgotten = read_forgotten(view, fetch) if waiting else frozenset()
-        import_key = roster_of(view.keyring).import_key
+        import_key, returned = roster_of(view.keyring).import_key, self._returned
+        if returned and not any(memory.id in returned for entry in waiting for memory in entry.memories):
+            self._sealed("returned").remove()
         ids = frozenset(
             imported_id(memory, import_key) if entry.imported else memory.id
             for entry in waiting
             for memory in entry.memories
-            if entry.imported or lost is not None or memory.id in forgotten
+            if entry.imported or lost is not None or memory.id in forgotten or memory.id in returned
         )
         committed = read_entries(view, fetch, notes=self._notes, of=ids) if ids else []
         found = self._sorted(view, waiting, committed, keep_edits)

@@ -129,6 +129,7 @@ def follows(world: World, *more: str) -> None:
     assert texts(world.vault) == texts(world.reader) == sorted([*expected, "and on, from the phone"])
     for verified in (world.vault.verify(), world.on_phone.verify(), world.reader.verify()):
         assert verified.whole
+        assert verified.memories == len(expected) + 1
     assert [holder.name for holder in world.vault.roster().holders if holder.name == "laptop"] == []
     assert world.account not in [found.grantee for found in world.vault.public_grants()]
     with pytest.raises(AccessEnded):

@@ -218,6 +218,7 @@ def test_node__of_a_practice_chain_shows_an_old_head__all_is_there_once_afterwar
         through(vault, url).sync()
     vault.sync()
     assert texts(vault) == ["first", "second", "third"]
+    assert vault.verify().memories == 3
 
 
 def test_node__forges_a_head__nothing_is_read_nor_built_on_it(vault: Vault, chain: Chain, tmp_path: Path) -> None:

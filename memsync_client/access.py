@@ -79,7 +79,8 @@ class LentVault(OpenedVault):
                 f"The reader {card.name!r} can't fetch blobs from {record.base_uri}.",
                 "It reads " + ", ".join(card.schemes) + ".",
             )
-        expires = (record.block.time + lasting).replace(microsecond=0)
+        self._session.check_clock(strict=True)
+        expires = (self._session.now() + lasting).replace(microsecond=0)
         address = None if private else card.address
         since = first_epoch(roster, card.key, record) if from_now else 1
         holder = Holder(card.key, Role.READER, card.name, since, expires, address, self._session.device_public.id)

@@ -45,7 +45,7 @@ class HeldVault(LentVault):
                 raise VaultLocked("The vault's keys are to be renewed first.", "Run `memsync sync`, then try again.")
             if card.address is None:
                 return None if after == before else self._commit(view, Batch([]), ring).receipt
-            account, expires = to_checksum_address(card.address), record.block.time + lasting
+            account, expires = to_checksum_address(card.address), self._session.now() + lasting
             standing = next((grant for grant in self.public_grants() if grant.grantee == account), None)
             if after == before and standing and standing.living and standing.expires >= expires - lasting / 2:
                 return None

@@ -103,6 +103,7 @@ class Home:
         self.kit_key = folder / "kit.key"  # there from the first to the last step of restoring with a kit
         self.wallet = folder / "wallet.json"
         self.sending = folder / "sending"  # there while a transaction is on its way
+        self.sending_blob = folder / "sending-blob"  # the same for one that stores a blob on the chain itself
         self.relayed = folder / "relayed"  # there while a relayer has something of ours to send
         self.practice = folder / "practice"
         self.blobs = folder / "blobs"

@@ -20,6 +20,7 @@ from .errors import (
     StorageFull,
     StorageReadOnly,
     Tampered,
+    TransactionPending,
     UnknownVault,
     VersionTaken,
 )
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
 
 _ATTEMPTS = 12  # to be the one whose commit lands
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 5.0  # seconds before another attempt at the most: it is drawn from none to that
+_FINAL_SECONDS = 60  # for each block on top of another device's write
 _T = TypeVar("_T")
 
 
@@ -109,6 +111,7 @@ class OpenedVault:
         """The current view, after dealing with a commit that an earlier process left unfinished."""
         record = self.record()
         view = self._committer(record).settle(self._view(record), lambda: self._view(self.record()))
+        view = self._final(view)
         if not view.passed_over:
             return view
         self._session.say("the owner has gone on from an earlier version")
@@ -269,6 +272,24 @@ class OpenedVault:
             living = [record.content_hash, record.keyring_hash, *view.named, *pending]
             self._blobs(record).keep_only(living)
             self._notes.keep_only(living)
+
+    def _final(self, view: View) -> View:
+        """The view once no reorganisation within the configured depth takes back what it shows: what builds on a head
+        that the chain no longer has would be a fork of the vault. Raises TransactionPending."""
+        depth = self._session.config.confirmations
+        if not depth or self._is_final(view.record):
+            return view
+        from .transactions import Pauses
+
+        self._session.say("another device has just committed; waiting until that is final")
+        pauses, end = Pauses(), time.monotonic() + _FINAL_SECONDS * (depth + 1)
+        while not self._is_final(view.record):
+            if time.monotonic() > end:
+                said = f"The vault's last write has not {depth} blocks on top of it yet."
+                raise TransactionPending(said, "Run it again later.")
+            pauses.wait()
+            view = self._view(self.record())
+        return view
 
     def _is_final(self, record: VaultRecord) -> bool:
         depth, registry = self._session.config.confirmations, self._session.registry

@@ -81,7 +81,7 @@ def put_in_place(home: Home, place: Callable[[bytes], Place], old: HolderKey, ne
 
 
 def _seal_anew(home: Home, place: Callable[[bytes], Place], old: HolderKey, new: HolderKey) -> None:
-    for path in (home.sending, home.relayed):
+    for path in (home.sending, home.sending_blob, home.relayed):
         SealedFile(path, new, place(bytes(32))).take_over(old)
     for vault_id in home.vault_ids():
         folder = home.vault_folder(vault_id)

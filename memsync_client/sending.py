@@ -27,9 +27,8 @@ from .errors import (
 )
 from .home import SealedFile
 from .records import Block, Receipt
-from .registry import Registry
 from .sealing import HoldsSecret
-from .transactions import UNKNOWN_HASH, Call, Pauses, Prepared, Signed, gwei, usual_price
+from .transactions import UNKNOWN_HASH, Call, ContractClient, Pauses, Prepared, Signed, gwei, usual_price
 from .wallet import Account, Wallet
 
 _PREPARED = {
@@ -96,7 +95,7 @@ class Sender(HoldsSecret):
 
     def __init__(
         self,
-        registry: Registry,
+        registry: ContractClient,
         wallet: Callable[[], Wallet | Account],
         file: SealedFile,
         *,

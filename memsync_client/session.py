@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,10 +24,11 @@ if TYPE_CHECKING:  # web3 takes half a second to import, and what only waits in 
     from .registry import Registry
     from .relaying import Relayed
     from .sending import Announce, Sender
-    from .transactions import Call, Prepared
+    from .transactions import Call, ContractClient, Prepared
     from .wallet import Account, Wallet
 
 PRACTICE_CHAIN = 31_337
+_APART, _FAR_APART = timedelta(minutes=10), timedelta(days=1)  # the clock here and the newest block
 
 
 class Session(HoldsSecret):
@@ -78,7 +80,8 @@ class Session(HoldsSecret):
 
     def _land_blob(self, log: BlobLog, call: Call) -> None:
         """Sends it, and waits for its block alone: what names the blob comes after it by the account's own order."""
-        log.wait(log.submit(log.prepare(call, self.wallet.address), self.wallet, lambda _: None))
+        sender = self.blob_sender
+        sender.land(sender.prepare(call, self.wallet.address))
 
     @cached_property
     def device_public(self) -> PublicKey:
@@ -114,7 +117,7 @@ class Session(HoldsSecret):
         """Makes the next key this device's own, and destroys the old one."""
         clear_copies(self.home)
         make_ready(self.home)
-        for name in ("device", "device_public", "next_device", "sender", "relayed"):
+        for name in ("device", "device_public", "next_device", "sender", "blob_sender", "relayed"):
             self.__dict__.pop(name, None)
         _ = self.device
         self.__dict__.pop("device_public", None)
@@ -187,7 +190,7 @@ class Session(HoldsSecret):
         """Lets go of keys that another process has replaced in this home since they were opened."""
         files = [_state_of(path) for path in self.home.key_files]
         if self._files not in (files, None):
-            for name in ("device", "device_public", "next_device", "_kit", "sender", "relayed"):
+            for name in ("device", "device_public", "next_device", "_kit", "sender", "blob_sender", "relayed"):
                 self.__dict__.pop(name, None)
         self._files = files
 
@@ -200,13 +203,21 @@ class Session(HoldsSecret):
     @cached_property
     def sender(self) -> Sender:
         """What sends transactions that this home's wallet pays. Raises what ``registry`` and ``device`` raise."""
+        return self._sender(self.registry, self.home.sending, self.config.confirmations)
+
+    @cached_property
+    def blob_sender(self) -> Sender:
+        """The same for blobs that are stored on the chain itself."""
+        return self._sender(self.blob_log, self.home.sending_blob, 0)
+
+    def _sender(self, contract: ContractClient, kept: Path, confirmations: int) -> Sender:
         from .sending import Sender
 
         return Sender(
-            self.registry,
+            contract,
             lambda: self.wallet,
-            SealedFile(self.home.sending, self.device, self.place(bytes(32))),
-            confirmations=self.config.confirmations,
+            SealedFile(kept, self.device, self.place(bytes(32))),
+            confirmations=confirmations,
             max_fee=self.config.max_fee,
             ask=self._ask,
             say=self.say,
@@ -242,6 +253,8 @@ class Session(HoldsSecret):
     def resume(self) -> Receipt | None:
         """Brings transactions that an earlier process has left to their end. Returns the receipt of one that landed."""
         landed = self.relayed.resume() if self.home.relayed.exists() else None
+        if self.home.sending_blob.exists():
+            self.blob_sender.resume()
         return (self.sender.resume() if self.home.sending.exists() else None) or landed
 
     def wait(self, tx_hash: bytes) -> Receipt:
@@ -257,6 +270,26 @@ class Session(HoldsSecret):
             if self.registry.receipt(receipt.tx_hash) != receipt:
                 raise TransactionPending("The practice chain has lost the transaction's block.", "Run sync.")
         return receipt
+
+    def check_clock(self, *, strict: bool = False) -> None:
+        """Says where this computer's clock and the chain's newest block are far apart: one of the two is wrong. With
+        ``strict``, before a date is written, raises InvalidRequest if they are a day apart. A practice chain makes
+        blocks only when something is sent."""
+        if self.config.chain_id == PRACTICE_CHAIN:
+            return
+        here, there = datetime.now(UTC), self.registry.latest().time
+        form = "%Y-%m-%d %H:%M"
+        said = f"This computer's clock says {here:{form}} (UTC), and the chain's newest block {there:{form}}"
+        if strict and abs(here - there) > _FAR_APART:
+            step = "Set the clock, or name another node with --rpc: this one may be behind."
+            raise InvalidRequest(f"{said}: one of the two is wrong.", step)
+        if abs(here - there) > _APART:
+            self.say(f"{said}: one of the two is wrong. Grants end by the chain's time")
+
+    def now(self) -> datetime:
+        """The chain's time, for dates that begin now. A practice chain's newest block may be of last week."""
+        registry = self.registry
+        return registry.next_time() if self.config.chain_id == PRACTICE_CHAIN else registry.latest().time
 
     def place(self, vault_id: bytes) -> Place:
         """Where objects of a vault belong."""

@@ -382,6 +382,9 @@ class ContractClient:
                 raise TransactionPending(f"Transaction 0x{tx_hash.hex()} {what} yet.", "Run sync later.")
             pauses.wait()
 
+    def confirm(self, receipt: Receipt, timeout: float = 120) -> None:
+        """Waits until another node says so too, where several are asked; here is one."""
+
     def _not_taken(self, signed: Signed, said: str) -> bytes:
         """The hash if the node has the transaction all the same; else raises why it does not take it."""
         reason = said.lower()

@@ -194,6 +194,7 @@ class Vault(GoingOnVault):
             except MemSyncError as error:  # it may be another vault's; this one goes on with both keys
                 self._session.say(f"the old key of this device is still to be destroyed: {error.cause}")
         with self._session.lock():
+            self._session.check_clock()
             if accept_rollback:
                 self._rescue()
             batch: Batch | None = None

@@ -7,13 +7,22 @@ import json
 import os
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import datetime, timedelta, tzinfo
 from pathlib import Path
 
 import pytest
 
+from memsync_client import session
 from memsync_client.cards import Card
 from memsync_client.client import Client, configure
-from memsync_client.errors import FeeTooHigh, HomeForeign, HomeNewer, InsufficientFunds, TransactionPending
+from memsync_client.errors import (
+    FeeTooHigh,
+    HomeForeign,
+    HomeNewer,
+    InsufficientFunds,
+    InvalidRequest,
+    TransactionPending,
+)
 from memsync_client.home import Home
 from memsync_client.reader import new_reader
 from memsync_client.registry import Registry
@@ -46,6 +55,8 @@ def owner(blocks: Blocks, tmp_path: Path) -> Client:
         vault = new_vault(client, "novel", tmp_path / "blobs")
         vault.remember("first")
         vault.sync()
+    blocks.mine()
+    blocks.mine()
     configure(client.home, confirmations=2)
     client = Client(client.home, PASSPHRASE)
     client.vault().remember("second")
@@ -106,14 +117,7 @@ def test_sync__taken_back_for_another_devices_commit__is_built_on_that(
     owner: Client, blocks: Blocks, tmp_path: Path
 ) -> None:
     """The same wallet on another machine is faster in the new order of things."""
-    copied = tmp_path / "laptop"
-    for path in (path for path in owner.home.folder.rglob("*") if path.is_file()):
-        target = copied / path.relative_to(owner.home.folder)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_bytes(path.read_bytes())
-    laptop = Client(Home(copied), PASSPHRASE)
-    for path in (copied / "vaults").rglob("outbox/*"):
-        path.unlink()
+    laptop = copied(owner, tmp_path / "laptop")
     laptop.vault().remember("from the laptop")
 
     def overtaken() -> None:
@@ -138,6 +142,37 @@ def test_grant_and_revoke__taken_back__stand_all_the_same(owner: Client, blocks:
     assert vault.grants() == []
     vault.sync()
     whole(owner, ["first", "second"])
+
+
+def copied(owner: Client, folder: Path) -> Client:
+    """Another machine of the same owner, on which nothing waits."""
+    for path in (path for path in owner.home.folder.rglob("*") if path.is_file() and "outbox" not in path.parts):
+        target = folder / path.relative_to(owner.home.folder)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(path.read_bytes())
+    return Client(Home(folder), PASSPHRASE)
+
+
+@pytest.mark.parametrize("taken_back", [False, True])
+def test_sync__another_device_has_just_committed__builds_on_nothing_that_can_be_taken_back(
+    owner: Client, blocks: Blocks, tmp_path: Path, taken_back: bool
+) -> None:
+    laptop = copied(owner, tmp_path / "laptop")
+    configure(laptop.home, confirmations=0)
+    laptop = Client(laptop.home, PASSPHRASE)
+    laptop.vault().remember("from the laptop")
+    laptop.vault().sync()
+    landed = owner.session.registry.latest().number
+    blocks.steps = [lambda: blocks.reorganise(1)] if taken_back else []
+    mine = owner.vault().sync().landed
+    assert mine
+    vault = again(owner).vault()
+    if taken_back:
+        assert (texts(vault), vault.record().version) == (["first", "second"], 3)
+    else:
+        assert mine.receipt.block.number >= landed + 3
+        assert texts(vault) == ["first", "from the laptop", "second"]
+    assert vault.verify().whole
 
 
 # A process that ended, and what comes late ----------------------------------------------------------------------------
@@ -236,6 +271,45 @@ def test_sync__no_block_comes__is_kept_and_said_where_it_stands(
     blocks.steps = []
     again(owner).vault().sync()
     whole(owner, ["first", "second"])
+
+
+# A clock that is wrong ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("days", "refused"), [(-3, True), (3, True), (0.1, False), (0, False)])
+def test_grant__clock_and_chain_apart__is_refused_where_a_date_would_be_wrong(
+    owner: Client, blocks: Blocks, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, days: float, refused: bool
+) -> None:
+    latest = owner.session.registry.latest().time
+
+    class Wrong(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> Wrong:
+            return cls.fromtimestamp(latest.timestamp() + 86_400 * days, tz)
+
+    monkeypatch.setattr(session, "PRACTICE_CHAIN", 1)
+    monkeypatch.setattr(session, "datetime", Wrong)
+    said: list[str] = []
+    vault = Client(owner.home, PASSPHRASE, say=said.append).vault()
+    card = card_of(tmp_path / "tool")
+    if refused:
+        with pytest.raises(InvalidRequest, match="one of the two is wrong") as told:
+            vault.grant(card)
+        assert "--rpc" in told.value.next_step
+        assert vault.record().version == 2
+    else:
+        expires = vault.grant(card, timedelta(days=30)).expires
+        assert abs(expires - latest - timedelta(days=30)) < timedelta(minutes=10)  # the chain's time, not the clock's
+    vault.sync()
+    assert any("one of the two is wrong" in line for line in said) == bool(days)
+    assert vault.waiting() == 0
+
+
+def test_grant__chain_that_stood_still__ends_as_late_as_was_said(blocks: Blocks, owner: Client, tmp_path: Path) -> None:
+    blocks.chain.node.request("evm_increaseTime", 7 * 86_400)  # nobody has used the practice chain for a week
+    granted = owner.vault().grant(card_of(tmp_path / "tool"), timedelta(days=3))
+    left = granted.expires - owner.session.registry.latest().time
+    assert timedelta(days=2, hours=23) < left <= timedelta(days=3, minutes=1)
 
 
 def test_config__shown_and_changed(chain: Chain, tmp_path: Path) -> None:

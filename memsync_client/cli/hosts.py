@@ -10,7 +10,7 @@ from ..hosting import Mended
 from ..hosts import Host, Hosts
 from ..storage.uris import EVM, EVM_MEANS, whole, without_user
 from .app import App, cost_of, counted, gas_cost, printing, progress_bar, receipt_data
-from .completing import vault_option
+from .completing import vault_names, vault_option
 from .owner import vault
 
 _endpoint = click.option(
@@ -26,7 +26,9 @@ def host() -> None:
 @host.command("add")
 @click.argument("uri")
 @_endpoint
-@click.option("--vault", "name", metavar="NAME", help="For this vault alone (default: for all).")
+@click.option(
+    "--vault", "name", metavar="NAME", shell_complete=vault_names, help="For this vault alone (default: for all)."
+)
 @click.option("--yes", is_flag=True, help="With evm: do not ask.")
 @printing
 def host_add(app: App, uri: str, endpoint: str | None, name: str | None, yes: bool) -> None:
@@ -135,7 +137,7 @@ def _mended(host: Mended, blobs: int, dry_run: bool) -> str:
 
 
 @vault.command("move")
-@click.argument("name", metavar="VAULT")
+@click.argument("name", metavar="VAULT", shell_complete=vault_names)
 @click.argument("uri")
 @click.option("--delete-old", is_flag=True, help="Delete the blobs from the old host once the move is final.")
 @click.option("--dry-run", is_flag=True, help="Say what would be copied, and what it costs; write nothing.")

@@ -85,7 +85,7 @@ def completed(shell: str, line: str, home: Path) -> list[str]:
 
 
 LINES: list[tuple[str, set[str]]] = [
-    ("memsync re", {"recall", "reader", "remember", "restore", "revoke"}),
+    ("memsync re", {"recall", "reader", "remember", "repair", "restore", "revoke"}),
     ("memsync log ", {"notes", "novel"}),
     ("memsync revoke c", {"claude", "cursor"}),
     ("memsync recall x --vault no", {"notes", "novel"}),

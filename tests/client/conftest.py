@@ -1,3 +1,4 @@
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -5,6 +6,15 @@ import pytest
 from memsync_client.registry import Registry
 from memsync_client.wallet import Wallet
 from tests.nodes import Chain, running_chain
+
+
+_RECURSION_LIMIT = sys.getrecursionlimit()
+
+
+def pytest_collection_finish() -> None:
+    """py-evm, imported by one test, raises it to a hundred times as much: then deep JSON ends the process, where it is
+    an error that is caught for those who use the client."""
+    sys.setrecursionlimit(_RECURSION_LIMIT)
 
 
 @pytest.fixture(scope="session")

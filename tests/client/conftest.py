@@ -7,7 +7,6 @@ from memsync_client.registry import Registry
 from memsync_client.wallet import Wallet
 from tests.nodes import Chain, running_chain
 
-
 _RECURSION_LIMIT = sys.getrecursionlimit()
 
 

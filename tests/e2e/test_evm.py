@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,10 +12,11 @@ import pytest
 from memsync_client import keyfile
 from memsync_client.blob_log import BlobLog
 from memsync_client.client import Client, restore
-from memsync_client.errors import AccessEnded, InvalidRequest
+from memsync_client.errors import AccessEnded, FeeTooHigh, InvalidRequest
 from memsync_client.home import Home
 from memsync_client.keys import HolderKey
 from memsync_client.recovery import kit_sheet, look, renew, restore_with_kit, set_kit
+from memsync_client.sealing import sha256
 from memsync_client.storage.evm import LIMIT
 from memsync_client.storage.uris import EVM_MEANS
 from memsync_client.vault import Vault
@@ -106,6 +108,14 @@ def test_restore__wallet_and_kit_without_a_sheet__reads_commits_and_needs_no_hos
     restored.remember("after the fire")
     restored.sync()
     assert len(texts(restored)) == 3
+
+
+def test_store__dearer_than_the_home_pays__nothing_is_sent(owner: Client) -> None:
+    owner.home.write_config(replace(owner.home.config(), max_fee=1))
+    log = again(owner).session.blob_log
+    with pytest.raises(FeeTooHigh):
+        log.store([b"a blob"])
+    assert log.block_of(sha256(b"a blob")) == 0
 
 
 def test_commands__vault_on_the_chain__asks_first_and_says_what_it_costs(chain: Chain, tmp_path: Path) -> None:

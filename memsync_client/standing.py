@@ -65,12 +65,14 @@ class VaultStanding:
 @dataclass(frozen=True)
 class Standing:
     """A home. ``account`` is who commits here (None: nobody), with ``balance`` in wei; ``rekeying`` says that this
-    device's key is being made anew, ``restoring`` that a restore with a kit is not finished."""
+    device's key is being made anew, ``restoring`` that a restore with a kit is not finished, ``on_its_way`` that a
+    transaction was sent, or handed to a relayer, and not seen to its end."""
 
     device: str
     key_id: bytes
     rekeying: bool
     restoring: bool
+    on_its_way: bool
     kit: KitNote | None
     owner: str
     account: str | None
@@ -96,6 +98,7 @@ def standing(client: Client) -> Standing:
         trouble = error
     return Standing(
         device=config.device,
+        on_its_way=any(path.exists() for path in (home.sending, home.sending_blob, home.relayed)),
         key_id=session.device_public.id,
         rekeying=home.next_key.exists() or home.ready_key.exists(),
         restoring=home.kit_key.exists(),

@@ -72,6 +72,11 @@ def twins_of(registry: Registry, call: Call, account: str, deadline: int) -> lis
         values += (registry.record(values[0]).epoch,)
     elif call.function == "revokeAll":
         values += (registry.record(values[0]).tenure,)
+    elif call.function in ("accept", "cancelOffer"):
+        offer = registry.offer_of(values[0])
+        values += (offer.version if offer else 0,)
+    elif call.function.endswith("Recovery"):
+        values += (registry.recovery_of(values[0]).attempt,)
     if len(_fields(registry.abi, call.function)) != len(values) + 2:
         raise InvalidRequest(
             f"No relayer can send {call.function}.", "Send it with a wallet that pays: without --relay."

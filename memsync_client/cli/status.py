@@ -141,6 +141,8 @@ def _steps(found: Standing) -> list[str]:
     for vault in living:
         if vault.recovery and vault.recovery.new_owner:
             steps.append(f"memsync vault recovery veto {vault.name}   (unless that recovery is your own wish)")
+    if found.on_its_way:
+        steps.append("memsync sync   (a transaction is still on its way)")
     if found.rekeying:
         steps.append("memsync device rekey")
     low = found.balance is not None and found.balance < _LOW

@@ -26,6 +26,7 @@ from memsync_client.errors import (
 from memsync_client.home import Home
 from memsync_client.reader import new_reader
 from memsync_client.registry import Registry
+from memsync_client.standing import standing
 from memsync_client.vault import Vault
 from tests.blocks import Blocks, Killed, stepping
 from tests.e2e.machines import PASSPHRASE, Machine, again, new_machine, new_owner, new_vault, texts
@@ -268,8 +269,10 @@ def test_sync__no_block_comes__is_kept_and_said_where_it_stands(
     with pytest.raises(TransactionPending, match="is in no block yet"):
         owner.vault().sync()
     assert owner.vault().waiting() == 1
+    assert standing(owner).on_its_way
     blocks.steps = []
     again(owner).vault().sync()
+    assert not standing(owner).on_its_way
     whole(owner, ["first", "second"])
 
 

@@ -35,6 +35,7 @@ class Taken(StrEnum):
     WAITS = "waits for the owner's approval"
     NEXT_SYNC = "is committed with the owner's next sync"
     KNOWN = "is known already"
+    REJECTED = "was turned down by the owner"
 
 
 @dataclass(frozen=True)
@@ -77,6 +78,8 @@ class Proposals(HoldsSecret):
         with self._lock:
             if known := self._known(text):
                 return Answer(known, Taken.KNOWN)
+            if self._mine is None and self._vault.rejected(text):
+                return Answer(memory.id, Taken.REJECTED)
             self._count(tool)
             if self._tools.get(tool).trusted:
                 self._vault.take([memory])

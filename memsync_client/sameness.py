@@ -6,6 +6,8 @@ import re
 import unicodedata
 from collections.abc import Iterable, Mapping
 
+from .sealing import sha256
+
 # How answers mark a memory that they show: "[3f9a27c1, from chatgpt, 2026-01-31]" above it, and ">" before each line.
 _HEADING = re.compile(r"\[[0-9a-f]{4,32}, from [^\]]*\]", re.ASCII)
 _LEADING = re.compile(r"^(?:[>*•–—-]|\d{1,3}[.)])(?:\s+|$)")
@@ -37,6 +39,11 @@ def form(text: str) -> str:
     """What is left of a text without regard to case, spacing, marks around words, and how answers and lists set it
     out."""
     return " ".join(filter(None, map(_form_of_line, text.splitlines())))
+
+
+def fingerprint(text: str) -> bytes:
+    """16 bytes that texts of the same form share."""
+    return sha256(form(text).encode("utf-8", "surrogatepass"))[:16]
 
 
 def _form_of_line(line: str) -> str:

@@ -32,7 +32,7 @@ from .reading import Fetch, Progress, View, by_newest, read_entries, read_forgot
 from .records import VaultRecord
 from .rekeying import with_key
 from .roster import roster_of
-from .sameness import form
+from .sameness import fingerprint, form
 from .search import EVERYTHING, Filter, Hit, Index
 from .session import PRACTICE_CHAIN
 from .verifying import Report, verify
@@ -53,6 +53,9 @@ class SyncResult:
     landed: Landed | None
     held: int = 0
     blocked: int = 0
+
+
+_MOST_REJECTED = 1_000  # texts that the owner has said no to; of more the oldest may be proposed again
 
 
 @dataclass(frozen=True)
@@ -377,8 +380,20 @@ class Vault(GoingOnVault):
         return Approved(len(texts), len(ids), kept)
 
     def reject(self, chosen: Sequence[Proposal]) -> None:
-        """Drops proposals."""
-        self._inbox.remove(proposal.name for proposal in chosen)
+        """Drops proposals, and keeps in mind what they would have added."""
+        with self._session.lock():
+            before = self._turned_down()
+            before += [fingerprint(proposal.add.content) for proposal in chosen if proposal.add]
+            self._sealed("rejected").write({"texts": list(dict.fromkeys(before))[-_MOST_REJECTED:]})
+            self._inbox.remove(proposal.name for proposal in chosen)
+
+    def rejected(self, text: str) -> bool:
+        """Whether the owner has said no to a text of that form before."""
+        return fingerprint(text) in self._turned_down()
+
+    def _turned_down(self) -> list[bytes]:
+        kept = self._sealed("rejected").read({"texts": list})
+        return [mark for mark in kept["texts"] if type(mark) is bytes] if kept else []
 
     # Checking ---------------------------------------------------------------------------------------------------------
 

@@ -22,6 +22,7 @@ OWNERS_ADDS = (
 _SAID = {
     Taken.WAITS: "It waits for the owner's approval (memsync inbox), and is not part of the memory before.",
     Taken.NEXT_SYNC: "It is kept, and committed with the owner's next sync.",
+    Taken.REJECTED: "The owner has said no to this before, so it was not proposed again.",
     Taken.KNOWN: "It is known already, so nothing was added.",
 }
 New = Annotated[

@@ -228,22 +228,38 @@ def test_rate__a_minute_later__goes_on(owner: Client, vault: Vault, monkeypatch:
 
 
 def test_approve__same_text_of_two_tools__adds_it_once(owner: Client, vault: Vault) -> None:
-    one, two = (Proposals(vault, Tools(owner.home.folder)) for _ in range(2))
-    one.add("claude", INES)
+    Proposals(vault, Tools(owner.home.folder)).add("claude", INES)
     (first,) = vault.proposals()
-    vault.reject([first])
-    two.add("cursor", INES)
-    vault.propose("claude", first.asked, add=first.add)  # as if both had looked before either wrote
+    vault.propose("cursor", first.asked, add=first.add)  # as if both had looked before either wrote
     done = vault.approve(vault.proposals())
     assert (done.added, vault.waiting(), vault.proposed()) == (1, 1, 0)
 
 
+def test_reject__the_same_again__is_not_proposed_again(owner: Client, vault: Vault) -> None:
+    async def talk() -> None:
+        async with connected(in_process(owner, vault)) as client:
+            await answer(client, "memory_add", text=INES)
+            vault.reject(vault.proposals())
+            again = await answer(client, "memory_add", text=f"* {INES.upper()}")
+            assert again["status"] == "rejected"
+            assert "said no" in again["message"]
+            assert (await answer(client, "memory_add", text="Ines plays the cello."))["status"] == "waits"
+
+    run(talk)
+    assert [proposal.add.content for proposal in vault.proposals() if proposal.add] == ["Ines plays the cello."]
+
+
 def test_rekey__what_waits_for_a_yes__opens_with_the_new_key(lone: Client) -> None:
     vault = lone.new_vault("novel").vault
-    Proposals(vault, Tools(lone.home.folder)).add("claude", INES)
+    proposals = Proposals(vault, Tools(lone.home.folder))
+    proposals.add("claude", "No.")
+    vault.reject(vault.proposals())
+    proposals.add("claude", INES)
     before = vault.proposals()
     vault.rekey()
-    assert Client(lone.home, PASSPHRASE).vault("novel").proposals() == before
+    anew = Client(lone.home, PASSPHRASE).vault("novel")
+    assert anew.proposals() == before
+    assert anew.rejected("no")
 
 
 def test_inbox__in_a_terminal__lists_approves_and_rejects(owner: Client, vault: Vault) -> None:

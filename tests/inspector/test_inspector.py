@@ -20,6 +20,7 @@ from tests.e2e.tools import serving_http, started_by_a_client
 
 NODE = Path(sys.executable).with_name("node")
 INSPECTOR = Path(sys.prefix) / "inspector/node_modules/@modelcontextprotocol/inspector/clients/launcher/build/index.js"
+_MILLISECONDS = str(SECONDS * 1_000)  # to connect, on a busy machine
 INES = "Ines is left-handed."
 READING = {"memory_search", "memory_get", "memory_recent", "memory_status", "search", "fetch"}
 
@@ -41,7 +42,7 @@ class Inspected:
     def ask(self, method: str, *words: str, code: int = 0) -> dict[str, Any]:
         """The result that it prints for one request."""
         done = subprocess.run(
-            [NODE, INSPECTOR, "--cli", *self._target, "--method", method, *words],
+            [NODE, INSPECTOR, "--cli", *self._target, "--connect-timeout", _MILLISECONDS, "--method", method, *words],
             capture_output=True,
             text=True,
             timeout=2 * SECONDS,

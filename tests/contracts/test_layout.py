@@ -18,13 +18,6 @@ def mapped(slot: int, kind: str, key: int | str | bytes) -> int:
     return int.from_bytes(keccak(encode([kind, "uint256"], [key, slot])))
 
 
-def test_layout__code__has_nothing_filled_in_when_deployed(registry: ContractInstance) -> None:
-    """An immutable would be, and the code would not be the same everywhere."""
-    compiled = registry.contract_type.get_runtime_bytecode()
-    assert compiled
-    assert registry.provider.get_code(registry.address) == compiled
-
-
 def test_layout__head__is_one_slot_of_six_fields(
     registry: ContractInstance, owner: TestAccountAPI, vault: bytes
 ) -> None:

@@ -56,6 +56,7 @@ class Session(HoldsSecret):
         self._files: list[tuple[int, int] | None] | None = None  # those of the keys, when they were looked at last
         self.rpc = rpc or self.config.rpc
         self.relay = relay or self.config.relay
+        self.blob_receipts: list[Receipt] = []  # of the transactions that have stored blobs on the chain itself
 
     @cached_property
     def registry(self) -> Registry:
@@ -81,7 +82,7 @@ class Session(HoldsSecret):
     def _land_blob(self, log: BlobLog, call: Call) -> None:
         """Sends it, and waits for its block alone: what names the blob comes after it by the account's own order."""
         sender = self.blob_sender
-        sender.land(sender.prepare(call, self.wallet.address))
+        self.blob_receipts.append(sender.land(sender.prepare(call, self.wallet.address)))
 
     @cached_property
     def device_public(self) -> PublicKey:

@@ -11,7 +11,7 @@ import json
 import os
 import sys
 import unicodedata
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -364,6 +364,18 @@ def cost_of(app: App, receipts: Iterable[Receipt]) -> str:
     fees = [receipt.fee for receipt in given]
     fee = None if None in fees else sum(fee for fee in fees if fee is not None)
     return gas_cost(app, sum(receipt.gas_used for receipt in given), fee)
+
+
+def blob_cost(app: App, receipts: Sequence[Receipt]) -> str:
+    """What storing blobs on the chain itself has cost beside, as the end of a sentence; empty where it cost nothing."""
+    if not receipts:
+        return ""
+    return f"; {len(receipts)} more for the blobs on the chain, {cost_of(app, receipts)}"
+
+
+def blob_data(receipts: Sequence[Receipt]) -> dict[str, int]:
+    """The same in JSON, beside the gas of what named the blobs."""
+    return {"blob_gas": sum(receipt.gas_used for receipt in receipts)}
 
 
 def price_of(app: App, price: Price | None) -> str:

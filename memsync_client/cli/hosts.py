@@ -9,7 +9,7 @@ import click
 from ..hosting import Mended
 from ..hosts import Host, Hosts
 from ..storage.uris import EVM, EVM_MEANS, whole, without_user
-from .app import App, cost_of, counted, gas_cost, printing, progress_bar, receipt_data
+from .app import App, blob_cost, blob_data, cost_of, counted, gas_cost, printing, progress_bar, receipt_data
 from .completing import vault_names, vault_option
 from .owner import vault
 
@@ -152,7 +152,8 @@ def vault_move(app: App, name: str, uri: str, delete_old: bool, dry_run: bool, y
     memsync vault move novel ipfs: --dry-run
     memsync vault move novel https://blobs.example/ --delete-old
     """
-    target, base_uri = app.client().vault(name), whole(uri)
+    client = app.client()
+    target, base_uri = client.vault(name), whole(uri)
     if dry_run:
         plan = target.plan_move(base_uri)
         cost = f", for {gas_cost(app, plan.gas)} beside the transaction's" if plan.gas else ""
@@ -167,6 +168,7 @@ def vault_move(app: App, name: str, uri: str, delete_old: bool, dry_run: bool, y
     app.confirm(f'{meaning}Move the blobs of "{target.label}" to {base_uri}{gone}?', yes)
     with progress_bar(app, "copying") as step:
         done = target.move(base_uri, delete_old=delete_old, on_chain=base_uri == EVM, progress=step)
+    blobs = client.session.blob_receipts
     receipt = receipt_data(done.receipt) if done.receipt else {}
     left = [f"The old host still has {counted(len(done.left), 'blob', 'blobs')}."] if done.left else []
     app.result(
@@ -177,9 +179,10 @@ def vault_move(app: App, name: str, uri: str, delete_old: bool, dry_run: bool, y
             "not_deleted": list(done.left),
             "dry_run": False,
             **receipt,
+            **blob_data(blobs),
         },
         f'"{target.label}" is at {base_uri}: {counted(done.blobs, "blob", "blobs")} copied ({done.size:,} bytes), read'
-        f" back; {cost_of(app, [done.receipt] if done.receipt else [])}.",
+        f" back; {cost_of(app, [done.receipt] if done.receipt else [])}{blob_cost(app, blobs)}.",
         *left,
         "Sheets and invitations that were printed before name the old host: memsync kit sheet prints a new one.",
     )

@@ -19,7 +19,20 @@ from ..hosting import PUBLIC_HOSTS
 from ..keyring import Holder, Role
 from ..storage.uris import EVM, EVM_MEANS
 from ..vault import Vault
-from .app import App, cost_of, counted, day, price_data, price_of, printing, progress_bar, receipt_data, relay_option
+from .app import (
+    App,
+    blob_cost,
+    blob_data,
+    cost_of,
+    counted,
+    day,
+    price_data,
+    price_of,
+    printing,
+    progress_bar,
+    receipt_data,
+    relay_option,
+)
 from .completing import durations, files, lent_names, vault_names, vault_option
 from .given import memory_text, text_of
 from .qr import check_qr, qr_options, show_qr
@@ -108,8 +121,10 @@ def vault_new(app: App, name: str, base_uri: str | None, yes: bool) -> None:
             "left_out": others,
             "not_opened": sorted(client.shut),
             **receipt_data(made.receipt),
+            **blob_data(client.session.blob_receipts),
         },
-        f'Vault "{name}" is yours. Its name is sealed too. {cost_of(app, [made.receipt])}.',
+        f'Vault "{name}" is yours. Its name is sealed too. {cost_of(app, [made.receipt])}'
+        f"{blob_cost(app, client.session.blob_receipts)}.",
         f"Who holds its keys: {', '.join(_who(item) for item in holders)}.",
         *(
             f"{_who(item)} is not in every vault, so not in this one. If it is yours: memsync "
@@ -237,6 +252,7 @@ def sync(
     for vault in client.adopt() if name is None else []:
         app.line(f'Found vault "{vault.label}" on chain.')
     for target in [client.vault(name)] if name else client.vaults():
+        before = len(client.session.blob_receipts)
         with progress_bar(app, f"storing {target.label}") as step:
             done = target.sync(
                 keep_private=keep_private, keep_edits=keep_edits, accept_rollback=accept_rollback, progress=step
@@ -250,7 +266,8 @@ def sync(
                 " memsync sync --keep-edits, or --drop-edits."
             )
         if landed:
-            gas = cost_of(app, [landed.receipt])
+            blobs = client.session.blob_receipts[before:]
+            gas = cost_of(app, [landed.receipt]) + blob_cost(app, blobs)
             cost = f"{landed.stored_bytes:,} bytes stored, read back; one transaction, {gas}"
             app.line(f"{target.label}: {done.committed} sealed, {cost}.{again}")
         else:
@@ -263,7 +280,12 @@ def sync(
             "blocked": done.blocked,
             "version": done.version,
         }
-        sent = {"stored_bytes": landed.stored_bytes, **receipt_data(landed.receipt)} if landed else {}
+        sent = (
+            {"stored_bytes": landed.stored_bytes, **receipt_data(landed.receipt)}
+            | blob_data(client.session.blob_receipts[before:])
+            if landed
+            else {}
+        )
         app.done.append(item | sent)
     app.result(app.done, *([] if app.done else ["No vault yet. Next: memsync vault new NAME"]))
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -129,7 +131,14 @@ def test_commands__vault_on_the_chain__asks_first_and_says_what_it_costs(chain: 
     assert "on chain in 2 transactions" in made.err
     assert "gas" in made.err
     machine.quick("remember", "Ines is left-handed.")
-    assert "on chain in 2 transactions" in machine.quick("sync").err
+    synced = machine.quick("sync")
+    assert "on chain in 2 transactions" in synced.err
+    assert re.search(
+        r"one transaction, [\d,]+ gas, free here; 2 more for the blobs on the chain, 2\d\d,\d{3} gas", synced.out
+    )
+    machine.quick("remember", "Ines paints.")
+    (item,) = json.loads(machine.quick("sync", "--json").out)["data"]
+    assert item["blob_gas"] > 4 * item["gas"]
     assert "Ines" in machine.quick("recall", "left hand").out
 
 

@@ -53,12 +53,13 @@ class NewKeyring:
 class Rewrite:
     """A base that a commit is to bring in place of all before it: packs that hold the same log, the ids of all that is
     forgotten (None: the same as before), and the blobs to delete once it is final. ``stored`` are the bytes of its
-    packs that are new, and on the host already."""
+    packs that are new, and on the host already; ``fresh`` are packs that are still to be stored."""
 
     packs: tuple[PackRef, ...]
     forgotten: frozenset[bytes] | None
     doomed: frozenset[bytes]
     stored: int
+    fresh: tuple[bytes, ...] = field(default=(), repr=False)
 
 
 @dataclass
@@ -160,7 +161,7 @@ class Committer:
         if ring:
             own.append(seal_keyring(self._place, ring.keys, ring.roster, view.keyring, keep_history=ring.keep_history))
             keyring_hash = sha256(own[-1])
-        blobs = [blob for _, blob in packs] + own
+        blobs = [*(rewrite.fresh if rewrite else ()), *(blob for _, blob in packs), *own]
         self._session.say(
             f"sealed {len(batch.entries)} in {len(packs)} packs" if packs else "sealed a head without memories"
         )
@@ -170,6 +171,8 @@ class Committer:
         if then:
             call = registry.multicall([call, *then])
         prepared = self._session.prepare(call)  # a refusal comes before anything is stored
+        if rewrite and rewrite.fresh:
+            self._note_orphans(blobs)
         self._blobs.store(blobs, progress)
         self._session.say(f"stored and read back {sum(map(len, blobs)):,} bytes")
         journal: dict[str, Any] = {
@@ -226,8 +229,7 @@ class Committer:
         """The base of ``epoch`` that is due, with small packs merged; None where it is to name all packs as they are:
         this key does not open all of them, or they are not what the log commits to, or one is gone.
 
-        Before anything is stored it is noted as an orphan, should another writer be first. What the base before this
-        one has replaced is deleted with it.
+        What the base before this one has replaced is deleted with it.
         """
         if view.record.base_uri.startswith("evm:"):  # each byte stored there is paid for, and stays
             return None
@@ -238,12 +240,14 @@ class Committer:
         made = {ref.hash: blob for ref, blob in packs if blob}
         refs = tuple(ref for ref, _ in packs)
         if made:
-            before = self._doomed.read(_DOOMED) or {"head": b"", "blobs": [], "left": [], "orphans": []}
-            self._doomed.write(before | {"orphans": [*before["orphans"], *made]})
-            self._blobs.store(list(made.values()))
             self._session.say(f"{len(view.packs):,} packs are now {len(refs):,}")
         doomed = replaced_before(view, self._blobs.fetch) - {ref.hash for ref in refs} - new
-        return Rewrite(refs, None, doomed, sum(map(len, made.values())))
+        return Rewrite(refs, None, doomed, 0, tuple(made.values()))
+
+    def _note_orphans(self, blobs: Sequence[bytes]) -> None:
+        """Notes what is about to be stored, to be deleted should this commit not land: merged packs are large."""
+        before = self._doomed.read(_DOOMED) or {"head": b"", "blobs": [], "left": [], "orphans": []}
+        self._doomed.write(before | {"orphans": [*before["orphans"], *map(sha256, blobs)]})
 
     def _doom(self, head: bytes, blobs: frozenset[bytes]) -> None:
         """Notes what is to be deleted once ``head`` is final: behind a cut nobody could find it again."""

@@ -67,11 +67,12 @@ def test_sync__killed_after_it_has_stored_what_it_merged__the_next_one_leaves_no
     tell(vault, range(2))
     before, replaced = names_on_host(vault), packs(vault)
     vault.remember("memory 2")
-    interrupt(monkeypatch, Committer, "_forgotten", vault.sync)
-    (orphan,) = names_on_host(vault) - before
+    interrupt(monkeypatch, Session, "land", vault.sync)
+    orphans = names_on_host(vault) - before
+    assert len(orphans) == 3  # the merged pack, the new one, and the head
     assert vault.sync().committed == 1
     assert texts(vault) == ["first", "memory 0", "memory 1", "memory 2"]
-    assert orphan not in names_on_host(vault)
+    assert not orphans & names_on_host(vault)
     assert living(vault) < names_on_host(vault)
     tell(vault, range(3, 6))
     vault.remember("memory 6")
@@ -93,23 +94,24 @@ def test_sync__another_writer_was_first_with_the_base__its_packs_stand_and_mine_
     desktop.adopt()
     other = again(desktop).vault(vault.label)
     mine: set[str] = set()
-    real = Session.prepare
+    real = Session.land
 
-    def late(session: Session, call: Any, *more: Any) -> Any:
+    def late(session: Session, prepared: Any, *more: Any) -> Any:
         made = names_on_host(vault) - before
         if made and not mine and session is vault._session:
             mine.update(made)
             other.remember("the other's")
             other.sync()
-        return real(session, call, *more)
+        return real(session, prepared, *more)
 
     before = names_on_host(vault)
     with monkeypatch.context() as patched:
-        patched.setattr(Session, "prepare", late)
+        patched.setattr(Session, "land", late)
         vault.remember("memory 2")
         assert vault.sync().committed == 1
-    assert len(mine) == 1
-    assert not mine & names_on_host(vault)
+    assert len(mine) == 3  # the merged pack, the new one, and the head
+    assert not mine & names_on_host(vault) - living(vault)
+    assert len(mine & living(vault)) == 1  # the new one serves on
     assert texts(vault) == texts(other) == ["first", "memory 0", "memory 1", "memory 2", "the other's"]
     assert len(packs(vault)) == 3
 

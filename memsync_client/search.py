@@ -165,7 +165,7 @@ class Index:
         telling = [word for word in asked if word not in STOP_WORDS] or list(asked)
         with self._lock:
             stems = Stems()  # its own: what is asked stays nowhere
-            terms = [stems[word] for word in telling[:MAX_WORDS]] + words_of_named_times(query)
+            terms = [self._stems.get(word) or stems[word] for word in telling[:MAX_WORDS]] + words_of_named_times(query)
             return self._ranked([term for term in dict.fromkeys(terms) if term in self._terms.counts], limit, only)
 
     def _add(self, memory: Memory) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from memsync_client.cli.app import root
 from memsync_client.glance import write_glance
 from memsync_client.home import Config, Home
 from memsync_client.keyring import Holder, Role, Roster
@@ -85,10 +86,9 @@ def completed(shell: str, line: str, home: Path) -> list[str]:
 
 
 LINES: list[tuple[str, set[str]]] = [
-    ("memsync re", {"recall", "reader", "remember", "repair", "restore", "revoke"}),
+    ("memsync re", {name for name in root.commands if name.startswith("re")}),
     ("memsync log ", {"notes", "novel"}),
     ("memsync revoke c", {"claude", "cursor"}),
-    ("memsync recall x --vault no", {"notes", "novel"}),
     ("memsync revoke --vault notes ", set()),
     ("memsync recall x --as ", {"my-tool"}),
     ("memsync device remove ", {"desk", "laptop"}),

@@ -1,14 +1,15 @@
 """Committing: from planned blobs to a landed transaction, with a journal so that a killed process finishes or repeats
 it.
 
-Order: blobs stored and read back, then the journal with the transaction's hash, then sending. Whether a commit landed
-is decided by finding its hash in the chain of heads, or behind a clean cut its first entry in the memory log.
+Order: blobs noted as orphans, stored and read back, then the journal with the transaction's hash, then sending. Whether
+a commit landed is decided by finding its hash in the chain of heads, or behind a clean cut its first entry in the
+memory log.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -34,8 +35,8 @@ NO_HASH = bytes(32)
 # ``own`` are the blobs that no other commit can use, the head first; ``entry`` is what the commit adds first to the
 # memory log, empty if that is nothing; ``txs`` the hashes of the transactions that may bring it.
 JOURNAL = {"version": int, "own": list, "blobs": list, "outbox": list, "txs": list, "entry": bytes}
-# What to delete from the host once ``head`` is final: ``blobs``. What it did not delete before: ``left``. What commits
-# that did not land have stored: ``orphans``, kept until another has.
+# What to delete from the host once ``head`` is final: ``blobs``. What it did not delete before: ``left``. What no head
+# names that is known to have landed: ``orphans``, noted before they are stored, and kept until another head has.
 _DOOMED = {"head": bytes, "blobs": list, "left": list, "orphans": list}
 
 
@@ -80,11 +81,6 @@ class Batch(HoldsSecret):
                 self.sealed[keys.secret].append((PackRef(sha256(blob), keys.epoch, len(part)), blob))
         return self.sealed[keys.secret]
 
-    def stale(self, keys: EpochKeys) -> list[bytes]:
-        """Drops packs sealed under other keys than ``keys``, and returns their hashes."""
-        others = [self.sealed.pop(old) for old in list(self.sealed) if old != keys.secret]
-        return [ref.hash for packs in others for ref, _ in packs]
-
 
 @dataclass(frozen=True)
 class Landed:
@@ -115,6 +111,28 @@ class Committer:
         self._outbox = outbox
         self._notes = notes
         self._journal, self._seen, self._doomed = sealed("journal"), sealed("seen"), sealed("doomed")
+
+    @property
+    def in_doubt(self) -> bool:
+        """Whether something was stored for a commit that is not known to have landed: what it was to bring may be on
+        the host, and land yet."""
+        doomed = self._doomed.read(_DOOMED)
+        return doomed is not None and bool(doomed["orphans"])
+
+    def store(self, packs: Iterable[tuple[PackRef, bytes | None]]) -> int:
+        """Stores those packs that were made anew for a commit to come, and returns their bytes."""
+        made = [blob for _, blob in packs if blob]
+        self._store(made)
+        return sum(map(len, made))
+
+    def _store(self, blobs: Sequence[bytes], progress: Progress | None = None) -> None:
+        if blobs:
+            self._note_orphans(map(sha256, blobs))
+            self._blobs.store(blobs, progress)
+
+    def _note_orphans(self, hashes: Iterable[bytes]) -> None:
+        before = self._doomed.read(_DOOMED) or {"head": b"", "blobs": [], "left": [], "orphans": []}
+        self._doomed.write(before | {"orphans": list(dict.fromkeys([*before["orphans"], *hashes]))})
 
     def commit(
         self,
@@ -171,9 +189,7 @@ class Committer:
         if then:
             call = registry.multicall([call, *then])
         prepared = self._session.prepare(call)  # a refusal comes before anything is stored
-        if rewrite and rewrite.fresh:
-            self._note_orphans(blobs)
-        self._blobs.store(blobs, progress)
+        self._store(blobs, progress)
         self._session.say(f"stored and read back {sum(map(len, blobs)):,} bytes")
         journal: dict[str, Any] = {
             "version": version,
@@ -203,7 +219,6 @@ class Committer:
         if rewrite:
             self._blobs.keep_only(living)
             self._notes.keep_only(living)
-        self._blobs.discard(batch.stale(keys))  # sealed for those who may no longer read, and named by no head
         stored = sum(map(len, blobs)) + (rewrite.stored if rewrite else 0)
         return Landed(seen.version, receipt, stored, left)
 
@@ -237,17 +252,12 @@ class Committer:
             packs = list(merged(view, epoch, self._blobs.fetch, self._notes, self._blobs.limit))
         except (AccessEnded, BlobMissing, Tampered):
             return None
-        made = {ref.hash: blob for ref, blob in packs if blob}
         refs = tuple(ref for ref, _ in packs)
+        made = [blob for _, blob in packs if blob]
         if made:
             self._session.say(f"{len(view.packs):,} packs are now {len(refs):,}")
         doomed = replaced_before(view, self._blobs.fetch) - {ref.hash for ref in refs} - new
-        return Rewrite(refs, None, doomed, 0, tuple(made.values()))
-
-    def _note_orphans(self, blobs: Sequence[bytes]) -> None:
-        """Notes what is about to be stored, to be deleted should this commit not land: merged packs are large."""
-        before = self._doomed.read(_DOOMED) or {"head": b"", "blobs": [], "left": [], "orphans": []}
-        self._doomed.write(before | {"orphans": [*before["orphans"], *map(sha256, blobs)]})
+        return Rewrite(refs, None, doomed, 0, tuple(made))
 
     def _doom(self, head: bytes, blobs: frozenset[bytes]) -> None:
         """Notes what is to be deleted once ``head`` is final: behind a cut nobody could find it again."""
@@ -290,11 +300,8 @@ class Committer:
             self._session.wait(self._transaction(value["txs"], head))  # nothing is done with before it is final
             self._outbox.remove(value["outbox"])
             if doomed:
-                self._sweep(view, head, _named(view), again=True)
+                self._sweep(view, head, {*value["own"], *value["blobs"], *_named(view)}, again=True)
             self._session.say("an earlier commit had landed")
-        else:
-            before = doomed or {"left": [], "orphans": []}
-            self._doomed.write(before | {"head": b"", "blobs": [], "orphans": before["orphans"] + value["own"]})
         self._journal.remove()
         return view
 

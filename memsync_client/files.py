@@ -6,6 +6,7 @@ import errno
 import os
 import secrets
 import time
+from collections.abc import Collection
 from contextlib import suppress
 from pathlib import Path
 
@@ -48,15 +49,15 @@ def sync_folder(folder: Path) -> None:
         raise storage_error(error, folder) from error
 
 
-def clear_temporaries(folder: Path) -> None:
-    """Remove what writers have left in ``folder`` who were killed; what is younger than an hour may still be written.
-    Whatever can't be removed stays."""
+def clear_temporaries(folder: Path, of: Collection[str] = ()) -> None:
+    """Remove what writers have left in ``folder`` who were killed; what is younger than an hour may still be written,
+    unless it would become a file of the names ``of``. Whatever can't be removed stays."""
     before = time.time() - _ABANDONED
     with suppress(OSError):
         for name in [name for name in os.listdir(folder) if name.startswith(".") and name.endswith(".tmp")]:
             path = folder / name
             with suppress(OSError):  # it came to its end, or is somebody else's
-                if path.lstat().st_mtime < before:
+                if name[1:].partition(".")[0] in of or path.lstat().st_mtime < before:
                     path.unlink()
 
 

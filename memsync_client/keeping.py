@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -68,14 +68,13 @@ class KeptVault(HeldVault):
         """
         if every and not SHORTEST_PERIOD <= every <= _LONGEST_PERIOD:
             raise InvalidRequest("Keys are rotated every day at the most.", "Name a time such as 30d or 12w.")
-        orphans: set[bytes] = set()
 
         def attempt(view: View) -> Kept:
             ring = self._next_keyring(view, None)
             if every is not None:
                 ring = replace(ring, roster=replace(ring.roster, rotate_every=every or None))
             if clean:
-                landed = self._cut(view, ring, frozenset(), orphans, progress)
+                landed = self._cut(view, ring, frozenset(), Batch([]), progress)
             else:
                 landed = self._commit(view, Batch([]), ring)
             return Kept((landed,), left=landed.left, pending=pending(ring.roster))
@@ -85,19 +84,26 @@ class KeptVault(HeldVault):
             return replace(done, landed=done.landed + self._let_in())
 
     def _forget(
-        self, ids: frozenset[bytes], level: Level, change: Callable[[Roster], Roster], progress: Progress | None
+        self,
+        ids: frozenset[bytes],
+        level: Level,
+        change: Callable[[Roster], Roster],
+        dropped: list[str],
+        progress: Progress | None,
     ) -> Kept:
-        """Takes the memories of ``ids`` out of the packs. ``change`` makes the roster of a cut."""
-        orphans: set[bytes] = set()
+        """Takes the memories of ``ids`` out of the packs, and then the entries ``dropped`` out of the outbox.
+        ``change`` makes the roster of a cut."""
+        nothing = Batch([], dropped)
 
         def attempt(view: View) -> Kept:
             openers, cut_before = self._openers(view, ids), _cut_before(view)
             if level is Level.GONE:
-                landed = self._thin(view, ids, orphans, progress)
+                landed = self._thin(view, ids, nothing, progress)
             else:
                 ring = self._next_keyring(view, None)
-                landed = self._cut(view, replace(ring, roster=change(ring.roster)), ids, orphans, progress)
+                landed = self._cut(view, replace(ring, roster=change(ring.roster)), ids, nothing, progress)
             if landed is None:
+                self._outbox.remove(dropped)
                 return Kept((), openers=openers, cut_before=cut_before)
             return Kept((landed,), left=landed.left, openers=openers, cut_before=cut_before)
 
@@ -106,7 +112,7 @@ class KeptVault(HeldVault):
         left = pending(roster_of(self._reading(self._view).keyring))
         return replace(done, landed=done.landed + more, pending=left)
 
-    def _thin(self, view: View, ids: frozenset[bytes], orphans: set[bytes], progress: Progress | None) -> Landed | None:
+    def _thin(self, view: View, ids: frozenset[bytes], nothing: Batch, progress: Progress | None) -> Landed | None:
         """Commits a base whose packs are without the memories of ``ids``; None if there is nothing of them and they
         are known as forgotten already."""
         blobs, ring = self._blobs(view.record), self._due_keyring(view, None)
@@ -116,18 +122,15 @@ class KeptVault(HeldVault):
         stored = 0
         for some in _batched(thinned(view, ids, blobs.ahead(view.named), progress, self._notes)):
             packs += [ref for ref, _ in some]
-            stored += self._store(blobs, some, orphans)
+            stored += self._committer(view.record).store(some)
         doomed = {ref.hash for ref in view.packs} | set(view.head.forgotten) | replaced_before(view, blobs.fetch)
         if packs == list(view.packs) and ids <= known:
-            blobs.discard(orphans - doomed)
             return None
         rewrite = Rewrite(tuple(packs), known | ids, frozenset(doomed), stored)
-        landed = self._commit(view, Batch([]), ring, rewrite)
-        blobs.discard(orphans - {ref.hash for ref in packs})
-        return landed
+        return self._commit(view, nothing, ring, rewrite)
 
     def _cut(
-        self, view: View, ring: NewKeyring, ids: frozenset[bytes], orphans: set[bytes], progress: Progress | None
+        self, view: View, ring: NewKeyring, ids: frozenset[bytes], nothing: Batch, progress: Progress | None
     ) -> Landed:
         """Commits the keyring of a new epoch without links and a base whose packs are all sealed under its keys.
 
@@ -147,19 +150,10 @@ class KeptVault(HeldVault):
             resealed(view, ids, ring.keys, blobs.ahead(view.named), progress, self._notes, blobs.limit)
         ):
             packs += [ref for ref, _ in some]
-            stored += self._store(blobs, some, orphans)
+            stored += self._committer(view.record).store(some)
         known = read_forgotten(view, blobs.fetch)
         doomed = named_before(view, blobs.fetch) | set(self._earlier_keyrings(view, blobs))
-        landed = self._commit(view, Batch([]), ring, Rewrite(tuple(packs), known | ids, frozenset(doomed), stored))
-        blobs.discard(orphans - {ref.hash for ref in packs})
-        return landed
-
-    def _store(self, blobs: Blobs, packs: Sequence[tuple[PackRef, bytes | None]], orphans: set[bytes]) -> int:
-        """Stores the packs made anew; orphans, should another writer be first. Returns their bytes."""
-        made = {ref.hash: blob for ref, blob in packs if blob}
-        blobs.store(list(made.values()))
-        orphans.update(made)
-        return sum(map(len, made.values()))
+        return self._commit(view, nothing, ring, Rewrite(tuple(packs), known | ids, frozenset(doomed), stored))
 
     def _let_in(self) -> tuple[Landed, ...]:
         """One commit more where a cut has kept a reader waiting who may read from the next epoch on."""

@@ -150,12 +150,6 @@ class Outbox(SealedFolder):
         """All entries, oldest first. Raises HomeDamaged naming a file that does not open."""
         return self._open_all(device, lambda name, value: _waiting(self._folder / name, value))
 
-    def replace(self, waiting: Waiting, device: PublicKey, memories: Sequence[Memory]) -> None:
-        """Lets an entry have those ``memories`` alone."""
-        if memories:
-            self.add(device, memories, imported=waiting.imported)
-        self.remove([waiting.path.name])
-
 
 def _waiting(path: Path, value: Any) -> Waiting:
     fields = canonical.fields(value, {"import": bool, "records": list}, "outbox entry")

@@ -226,18 +226,20 @@ class Vault(GoingOnVault):
         packs.
 
         Imports, revisions of forgotten memories and what waits for the second time are compared with what is committed,
-        and after a lost race all that waits is; of that only the packs are read that have a memory of the same id.
+        and after a commit that is not known to have landed all that waits is; of that only the packs are read that have
+        a memory of the same id.
         """
         waiting, fetch = self._entries(), self._blobs(view.record).fetch
         forgotten = read_forgotten(view, fetch) if waiting else frozenset()
         import_key, returned = roster_of(view.keyring).import_key, self._returned
         if returned and not any(memory.id in returned for entry in waiting for memory in entry.memories):
             self._sealed("returned").remove()
+        in_doubt = lost is not None or self._committer(view.record).in_doubt
         ids = frozenset(
             imported_id(memory, import_key) if entry.imported else memory.id
             for entry in waiting
             for memory in entry.memories
-            if entry.imported or lost is not None or memory.id in forgotten or memory.id in returned
+            if entry.imported or in_doubt or memory.id in forgotten or memory.id in returned
         )
         committed = read_entries(view, fetch, notes=self._notes, of=ids) if ids else []
         found = self._sorted(view, waiting, committed, keep_edits)
@@ -308,10 +310,12 @@ class Vault(GoingOnVault):
         gone = frozenset(ids)
         with self._session.lock():
             change = self._remade if level is Level.KEYS_REMADE else _unchanged
-            gone -= self._forget_waiting(gone)
+            here_alone, dropped = self._waiting_of(gone)
+            gone -= here_alone
             if level is Level.GONE and not gone:
+                self._outbox.remove(dropped)
                 return Kept(())
-            done = self._forget(gone, level, change, progress)
+            done = self._forget(gone, level, change, dropped, progress)
             if level is not Level.KEYS_REMADE:
                 return done
             own = self._session.device_public
@@ -329,12 +333,14 @@ class Vault(GoingOnVault):
         old, new = self._session.device.xwing.public, self._session.begin_rekeying().xwing.public
         return all_pending(with_key(roster, old, new), new)
 
-    def _forget_waiting(self, ids: frozenset[bytes]) -> set[bytes]:
-        """Takes out of the outbox what is of ``ids``, with the ids that imports will have. Returns the ids of memories
-        that have never been anywhere else."""
+    def _waiting_of(self, ids: frozenset[bytes]) -> tuple[set[bytes], list[str]]:
+        """What waits of ``ids``, with the ids that imports will have: the ids of memories that have never been anywhere
+        else, and the names of the outbox entries that are done with once all is forgotten. The rest of such an entry
+        waits in another one by then."""
         view = self._settled_view()
         import_key = roster_of(view.keyring).import_key
         here_alone: set[bytes] = set()
+        dropped: list[str] = []
         for waits in self._entries():
             kept = []
             for memory in waits.memories:
@@ -343,8 +349,11 @@ class Vault(GoingOnVault):
                 elif not waits.imported and memory.revision == memory.id:
                     here_alone.add(memory.id)
             if len(kept) < len(waits.memories):
-                self._outbox.replace(waits, self._session.device_public, kept)
-        return here_alone
+                dropped.append(waits.path.name)
+                if kept:
+                    self._outbox.add(self._session.device_public, kept, imported=waits.imported)
+        in_doubt = self._committer(view.record).in_doubt  # a part of them may be on the host, or land yet
+        return set() if in_doubt else here_alone, dropped
 
     # What tools propose -----------------------------------------------------------------------------------------------
 

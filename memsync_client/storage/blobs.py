@@ -183,13 +183,6 @@ class Blobs:
 
     # Deleting ---------------------------------------------------------------------------------------------------------
 
-    def discard(self, hashes: Iterable[bytes]) -> None:
-        """Deletes from the hosts what the chain will never name, where they allow it. Local copies stay."""
-        doomed = list(hashes)
-        for host in self.hosts if doomed else ():
-            with suppress(MemSyncError):  # an orphan is only waste
-                host.delete(doomed)
-
     def delete(self, hashes: Iterable[bytes]) -> list[bytes]:
         """Deletes blobs that were named and no longer are, copies first. Returns those that are still there: a host
         did not delete them, or the folder that is read before it (a copy of the person's own) has them."""

@@ -72,9 +72,9 @@ class FileStorage:
     def delete(self, hashes: Iterable[bytes]) -> list[bytes]:
         """See Storage.delete. Once it returns, a crash brings no name back. What killed writers have left goes too."""
         self._must_exist()
-        clear_temporaries(self.folder)
-        left = []
-        for blob_hash in hashes:
+        doomed, left = list(hashes), []
+        clear_temporaries(self.folder, {blob_hash.hex() for blob_hash in doomed})
+        for blob_hash in doomed:
             try:
                 self._path(blob_hash).unlink(missing_ok=True)
             except OSError:

@@ -92,4 +92,6 @@ def test_clear_temporaries__old_ones_of_killed_writers_go__all_else_stays(tmp_pa
             os.utime(tmp_path / name, (0, 0))
     clear_temporaries(tmp_path)
     assert sorted(os.listdir(tmp_path)) == [".hidden", ".new.02cd.tmp", "file.tmp"]
+    clear_temporaries(tmp_path, {"new"})
+    assert sorted(os.listdir(tmp_path)) == [".hidden", "file.tmp"]
     clear_temporaries(tmp_path / "none")

@@ -164,13 +164,6 @@ def test_delete__from_all_hosts__what_one_still_has_is_left(blobs: Blobs, hosts:
     assert [names(host) for host in hosts] == [set(), set(), {HASH.hex()}]
 
 
-def test_discard__from_all_hosts(blobs: Blobs, hosts: list[FileStorage]) -> None:
-    blobs.store(BLOBS)
-    hosts[1].folder.rename(hosts[1].folder.with_name("away"))
-    blobs.discard([HASH])
-    assert HASH.hex() not in names(hosts[0]) | names(hosts[2])
-
-
 # A host on chain that only shows --------------------------------------------------------------------------------------
 
 

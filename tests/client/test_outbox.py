@@ -67,16 +67,6 @@ def test_take_over__entry_that_neither_key_opens__is_named(outbox: Outbox) -> No
         outbox.take_over(KEY, holder("new"))
 
 
-def test_replace__leaves_those_memories_alone(outbox: Outbox) -> None:
-    outbox.add(KEY.xwing.public, [FULL, memory(1)], imported=True)
-    outbox.add(KEY.xwing.public, [memory(2)])
-    first, second = outbox.read(KEY)
-    outbox.replace(first, KEY.xwing.public, [memory(1)])
-    outbox.replace(second, KEY.xwing.public, [])
-    (entry,) = outbox.read(KEY)
-    assert (list(entry.memories), entry.imported) == ([memory(1)], True)
-
-
 # What is kept ---------------------------------------------------------------------------------------------------------
 
 

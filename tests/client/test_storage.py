@@ -319,19 +319,6 @@ def test_fetch__no_place_for_a_copy__reads_all_the_same(host: FileStorage, tmp_p
     assert Blobs(host, tmp_path / "file" / "copies").fetch(HASH, "pack") == BLOB
 
 
-def test_discard__the_hosts_and_not_the_own_copies_and_nothing_raises(
-    blobs: Blobs, host: FileStorage, tmp_path: Path
-) -> None:
-    blobs.store(BLOBS)
-    path_of(host, secret("in the way")).mkdir()
-    blobs.discard([secret("in the way"), secret("never stored"), HASH])
-    left = {sha256(blob).hex() for blob in BLOBS[1:]}
-    assert {path.name for path in host.folder.iterdir()} == left | {secret("in the way").hex()}
-    copies = {path.name for path in (tmp_path / "home" / "copies").iterdir()}
-    assert copies == {sha256(blob).hex() for blob in BLOBS}
-    Blobs(FileStorage(tmp_path / "gone")).discard([HASH])
-
-
 def test_delete__copies_and_the_hosts_and_what_is_left_is_named(
     blobs: Blobs, host: FileStorage, tmp_path: Path
 ) -> None:

@@ -18,8 +18,9 @@ import pytest
 
 from memsync_client.cards import Card, Invitation
 from memsync_client.client import Client
-from memsync_client.errors import AccessEnded, InvalidRequest, UnknownReader
+from memsync_client.errors import AccessEnded, InvalidRequest, Tampered, UnknownReader
 from memsync_client.home import Home
+from memsync_client.packs import Entry, open_pack
 from memsync_client.reader import Reader, new_reader
 from memsync_client.vault import Vault
 from tests.e2e.machines import PASSPHRASE, again, new_owner, new_vault, texts
@@ -143,7 +144,7 @@ def test_kill__before_each_effect_of_a_new_vault__there_is_one_of_the_name(world
         name, blobs = f"vault {point}", tmp_path / f"blobs {point}"
         blobs.mkdir()
         unfinished = killed_at(lambda: again(world.owner).new_vault(name, f"{blobs.as_uri()}/"), point)  # noqa: B023
-        if unfinished:
+        if name not in world.owner.home.labels():
             made = again(world.owner).new_vault(name, f"{blobs.as_uri()}/")
             assert [holder.name for holder in made.holders] == [world.owner.session.config.device]
         else:
@@ -156,6 +157,66 @@ def test_kill__before_each_effect_of_a_new_vault__there_is_one_of_the_name(world
             break
     assert point > 5  # two blobs in two places, transaction, receipt, label
     assert len(world.owner.session.registry.vaults(world.owner.session.config.owner)) == point + 1
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> Path:
+    """The folder that the world's blobs are in."""
+    return tmp_path / "blobs"
+
+
+def test_kill__before_each_effect_of_a_sync__no_blob_stays_that_nothing_names(world: World, host: Path) -> None:
+    world.sync()
+    for point in count(1):
+        world.model.memories.append(f"point {point}")
+        world.vault().remember(world.model.memories[-1])
+        before = {path.name for path in host.iterdir()}
+        unfinished = killed_at(world.sync, point)
+        sync_again(world)
+        view = world.vault()._view(world.vault().record())
+        new = {path.name for path in host.iterdir()} - before
+        named = {blob_hash.hex() for blob_hash in (*view.named, view.record.content_hash)}
+        assert new <= named
+        if not unfinished:
+            break
+    assert point > 8
+
+
+def test_forget__what_a_killed_sync_may_have_stored__is_gone_from_the_host_too(world: World, host: Path) -> None:
+    """It waits here, and a pack with it is on the host, which every reader could open."""
+    world.sync()
+    for point in count(1):
+        world.vault().remember(f"point {point}")
+        before = {path.name for path in host.iterdir()}
+        (waiting,) = world.vault().memories()
+        unfinished = killed_at(world.sync, point)
+        world.vault().forget([waiting.id])
+        world.sync()
+        assert texts(world.vault()) == []
+        view = world.vault()._view(world.vault().record())
+        keys = view.keyring.keys
+        for path in host.iterdir():
+            with suppress(Tampered):  # no pack
+                found = open_pack(view.place, keys.epoch, keys.secret, path.read_bytes())
+                assert not any(isinstance(item, Entry) for item in found), (point, path.name in before)
+        if not unfinished:
+            break
+    assert point > 8
+
+
+def test_forget__killed_before_it_landed__the_edit_that_waits_stays(world: World) -> None:
+    vault = world.vault()
+    memory = vault.remember("before")
+    world.sync()
+    vault.edit(memory.id.hex(), "after")
+    for point in count(1):
+        unfinished = killed_at(lambda: world.vault().forget([memory.id]), point)
+        found = texts(world.vault())
+        assert found in (["after"], [])
+        if not unfinished or not found:
+            break
+    world.sync()
+    assert (texts(world.vault()), world.vault().waiting()) == ([], 0)
 
 
 def test_kill__at_random_moments__nothing_is_lost_or_doubled(world: World) -> None:

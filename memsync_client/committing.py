@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from .errors import AccessEnded, BlobMissing, Tampered
 from .forgotten import seal_forgotten
-from .heads import BASE_EVERY, Head, PackRef, seal_head
+from .heads import Head, PackRef, seal_head
 from .home import SealedFile, write_seen
 from .keyring import EpochKeys, OwnerKeys, Roster, seal_keyring
 from .merging import merged, replaced_before
@@ -162,7 +162,7 @@ class Committer:
             self._notes.put(ref, note)
         version = view.record.version + 1
         refs = tuple(ref for ref, _ in packs)
-        if rewrite is None and view.head.age + 1 >= BASE_EVERY:
+        if rewrite is None and view.head.base_is_due:
             rewrite = self._merged(view, keys.epoch, {ref.hash for ref in refs})
         if rewrite:
             head = Head(version, view.head_ref, None, 0, rewrite.packs + refs, len(refs), log, view.head.forgotten)

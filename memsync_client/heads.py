@@ -59,14 +59,20 @@ class Head:
     forgotten: tuple[bytes, ...] = ()
     skips: tuple[bytes, ...] = ()
 
+    @property
+    def base_is_due(self) -> bool:
+        """Whether the head that follows is to be a base: so many heads have come since the last one, or, after a large
+        import, so many packs that each head would have to name them again."""
+        return self.age + 1 >= BASE_EVERY or (self.base is not None and len(self.packs) > 2 * BASE_EVERY)
+
     def next(self, own: HeadRef, base: Head | None, version: int, packs: tuple[PackRef, ...], log: Frontier) -> Head:
-        """The head that follows this one (``own`` names it) and brings ``packs``; every BASE_EVERYth is a base.
+        """The head that follows this one (``own`` names it) and brings ``packs``; a base where one is due.
 
         ``base`` is the head that ``self.base`` names, None if this one is a base itself.
         """
         if self.base and base is None:
             raise AccessEnded("This key does not open the vault's base.", "Write from a device that holds older keys.")
-        if self.age + 1 >= BASE_EVERY:
+        if self.base_is_due:
             living = (base.packs if base else ()) + self.packs + packs
             return Head(version, own, None, 0, living, len(packs), log, self.forgotten)
         since = (self.packs if self.base else ()) + packs

@@ -268,6 +268,19 @@ def test_next__without_the_base_that_it_builds_on__access_ended() -> None:
             head.next(HeadRef(secret("own"), 3), None, 10, (pack(4),), Frontier())
 
 
+def test_next__after_a_commit_of_many_packs__is_a_base_so_that_the_heads_after_it_are_small_again() -> None:
+    ref, log = HeadRef(secret("own"), 3), Frontier()
+    many = tuple(pack(number) for number in range(2 * BASE_EVERY + 1))
+    large = FIRST.next(ref, None, 2, many, log)
+    assert (large.age, large.packs, large.base_is_due) == (1, many, True)
+    base = large.next(ref, FIRST, 3, (pack(100),), log)
+    assert (base.base, base.age, base.packs) == (None, 0, (*many, pack(100)))
+    assert not base.base_is_due
+    after = base.next(ref, None, 4, (pack(101),), log)
+    assert (after.base, after.packs) == (ref, (pack(101),))
+    assert len(sealed(after)) == sealed_size(2_048)
+
+
 def test_seal__of_fifteen_commits_of_one_memory__each_is_the_smallest_blob() -> None:
     """With the longest numbers there are, and a log of up to a million memories."""
     log = Frontier(2**20 - 1, tuple(secret(str(i)) for i in range(20)))

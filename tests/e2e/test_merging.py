@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from memsync_client import committing, heads
+from memsync_client import heads
 from memsync_client.client import Client, restore
 from memsync_client.committing import Committer
 from memsync_client.errors import BlobMissing, VersionTaken
@@ -22,8 +22,7 @@ from tests.e2e.test_rotation import granted_from_now, interrupt, living, names_o
 
 @pytest.fixture(autouse=True)
 def _often(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (heads, committing):
-        monkeypatch.setattr(module, "BASE_EVERY", 4)
+    monkeypatch.setattr(heads, "BASE_EVERY", 4)
 
 
 def tell(vault: Vault, numbers: range) -> list[str]:

@@ -213,7 +213,7 @@ class ContractClient:
             f"{prepared.sender} lacks {coins(missing)} coins on chain {self.chain_id}, which is"
             f" {-(-missing // prepared.max_fee):,} gas at up to {gwei(prepared.max_fee)} gwei: it has {coins(funds)},"
             f" and the transaction may cost {coins(prepared.max_cost)} ({prepared.gas_limit:,} gas).",
-            "Send it some.",
+            "Send it some, or have a relayer pay: --relay URL",
         )
 
     def submit(self, prepared: Prepared, wallet: Wallet | Account, announce: Callable[[Signed], None]) -> bytes:

@@ -74,6 +74,7 @@ class Chaos:
     def __post_init__(self) -> None:
         self.draw = random.Random(self.seed)
         self._most = 0
+        self._unsure: tuple[str, str] | None = None
         self._effects: dict[str, int] = {}
         self._seconds: dict[str, float] = {}
         self._bag: list[str] = []
@@ -98,13 +99,17 @@ class Chaos:
 
     def _round(self, number: int, what: str) -> None:
         who, name = self.draw.choice(("desk", "laptop")), self.draw.choice(VAULTS)
-        model, before = self.world.models[name], self.kills
         if what in ("grant", "revoke", "restore"):  # the owner's alone
             who = "desk"
+        if self._unsure and (who, name) != self._unsure:
+            what, (who, name) = self.draw.choice(("sync", "edit", "forget 1")), self._unsure
+        model, before = self.world.models[name], self.kills
         if what == "edit" and not model.known(who):
             what = "remember"
         self.what[what] += 1
         begun = time.monotonic()
+        if what not in ("remember", "edit", "import"):
+            self._unsure = None
         getattr(self, "_" + what.split()[0])(what, who, name, model)
         for each in VAULTS if what in ("rekey", "restore") else (name,):
             self._compare(each, who, self._now(partial(acts.shown, self.world, who, each)), who)
@@ -134,6 +139,8 @@ class Chaos:
         abandoned = self.draw.random() < 0.25  # what comes next finds it as it is
         if self._suffer(what, who, name, partial(acts.sync, self.world, who, name), repeat=not abandoned):
             model.sync(who)
+        else:
+            self._unsure = (who, name)  # it may have landed, which only this device's next sync tells
 
     def _race(self, what: str, who: str, name: str, model: VaultModel) -> None:
         """Both devices at once, and one of them is killed."""
@@ -271,6 +278,7 @@ class Chaos:
 
     def check_all(self) -> None:
         """Syncs everywhere, and compares what both devices and the readers show, and what stands behind it."""
+        self._unsure = None
         for _ in range(2):
             for who in ("desk", "laptop"):
                 for name in VAULTS:

@@ -211,7 +211,7 @@ class OpenedVault:
         if home.held:
             self._keep(view)
         else:
-            with suppress(HomeBusy, StorageReadOnly, StorageFull), home.lock():  # reading goes on without
+            with suppress(HomeBusy, StorageReadOnly, StorageFull), home.lock(wait=0):  # reading goes on without
                 self._keep(view)
         return view
 

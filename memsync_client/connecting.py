@@ -19,7 +19,7 @@ from . import keyfile, passphrases, pricing
 from .access import DEFAULT_GRANT
 from .cards import Card, check_name
 from .client import Client
-from .errors import InvalidRequest, MemSyncError, PassphraseNotKept, UnknownReader
+from .errors import HomeDamaged, InvalidRequest, MemSyncError, PassphraseNotKept, UnknownReader
 from .files import make_dir, storage_error
 from .home import Home
 from .hosts import Hosts
@@ -196,20 +196,35 @@ def disconnect(vault: Vault, link: Link, edits: Sequence[Edit]) -> list[Receipt]
 
 
 def _reader_of(plan: Plan) -> str:
-    """The passphrase of the reader's key; both are made where they are not there, or not whole."""
+    """The passphrase of the reader's key; both are made where they are not there, or not whole. Raises what a keyring
+    says that does not give it, once the key is granted: made anew, nobody could find the old one to revoke it."""
     if plan.reader in plan.home.readers():
-        with suppress(MemSyncError):
+        try:
             passphrase = passphrases.kept(plan.home)
             if passphrase is not None:
                 card_of(plan.home, plan.reader, passphrase)
                 return passphrase
-        _remove(plan.home.folder)  # a key whose passphrase nobody knows, so never granted
+            trouble: MemSyncError = PassphraseNotKept("The passphrase of the program's key is kept nowhere any more.")
+        except MemSyncError as error:
+            trouble = error
+        if _key_granted(plan):
+            trouble.next_step = f"{trouble.next_step} Or begin anew: memsync disconnect PROGRAM".strip()
+            raise trouble
+        _remove(plan.home.folder)  # whatever was begun here, nobody was given anything
     passphrase = secrets.token_urlsafe(_PASSPHRASE_BYTES)
     make_dir(plan.home.folder)
     new_reader(plan.home, plan.reader, passphrase)
     keep: Callable[[Home, str], object] = passphrases.keep_in_file if plan.in_file else passphrases.keep
     keep(plan.home, passphrase)
     return passphrase
+
+
+def _key_granted(plan: Plan) -> bool:
+    """Whether the reader's key is in the vault's roster, where its file can still be read."""
+    with suppress(HomeDamaged):
+        mine = keyfile.public_key(plan.home.reader_folder(plan.reader) / "reader.key")
+        return any(holder.key == mine for holder in plan.vault.roster().holders)
+    return False
 
 
 def _tell_hosts(client: Client, plan: Plan) -> None:

@@ -6,6 +6,7 @@ import json
 import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from mcp import StdioServerParameters
 
 from memsync_client import connecting, keyfile, passphrases
 from memsync_client.connecting import links
+from memsync_client.errors import PassphraseNotKept
 from memsync_client.programs import Edit
 from memsync_client.reader import Reader
 from tests.e2e.machines import MEMSYNC, Machine, again, grant, new_machine, new_owner
@@ -257,3 +259,35 @@ def test_connect__there_is_a_keyring__it_keeps_the_passphrase_and_no_file_does(
         (link,) = links(owner)
         connecting.disconnect(vault, link, connecting.edits_without(link))
         assert backend.kept == {}
+
+
+@pytest.mark.parametrize("lost", [False, True])
+def test_connect__again_while_the_keyring_does_not_give_the_passphrase__the_granted_key_stays_to_be_revoked(
+    chain: Chain, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lost: bool
+) -> None:
+    """Locked for a moment, or without what it was given."""
+    owner = new_owner(tmp_path / "owner", chain.rpc_url)
+    vault = owner.new_vault("novel").vault
+    (tmp_path / ".cursor").mkdir()
+    monkeypatch.setenv("HOME", str(tmp_path))
+    backend = InMemory()
+
+    def refuse(*_: str) -> None:
+        raise OSError("the keyring is locked")
+
+    with using(backend):
+        connecting.connect(owner, connecting.plan(owner, "cursor", vault))
+        (link,) = links(owner)
+        key = next(link.home.folder.rglob("reader.key"))
+        before = key.read_bytes()
+        with monkeypatch.context() as patch:
+            patch.setattr(backend, "get_password", (lambda *_: None) if lost else refuse)
+            plan = connecting.plan(owner, "cursor", vault, timedelta(days=365))
+            with pytest.raises(PassphraseNotKept) as caught:
+                connecting.connect(owner, plan)
+            assert "memsync disconnect" in caught.value.next_step
+        assert key.read_bytes() == before
+        if not lost:
+            connecting.connect(owner, plan)
+        assert connecting.disconnect(vault, link, connecting.edits_without(link))
+        assert vault.grants() == []

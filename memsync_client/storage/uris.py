@@ -14,7 +14,11 @@ EVM_MEANS = (
     " wrap. Nothing of it can be deleted: whoever ever gets an old key opens what it opened, also after a forget. Each"
     " byte costs about 40 gas, and each new keyring has 46,496 bytes. Nodes may prune logs: keep a mirror too."
 )
-_NAT64 = ipaddress.ip_network("64:ff9b::/96")
+# IPv6 networks whose last 32 bits are an IPv4 address: by NAT64, "compatible" and "translated". And of private networks
+# those that the standard library takes for global: NAT64 of a network's own, and what was site-local.
+_WRAPPING = [ipaddress.ip_network(network) for network in ("64:ff9b::/96", "::/96", "::ffff:0:0:0/96")]
+_PRIVATE = [ipaddress.ip_network(network) for network in ("64:ff9b:1::/48", "fec0::/10")]
+_LOCAL_NAMES = ("localhost", "local", "internal", "home.arpa")
 _SHORT = {"ipfs:": IPFS, "ipfs://": IPFS}
 
 
@@ -49,14 +53,20 @@ def is_local(host: str) -> bool:
     try:
         return not is_public(host)
     except ValueError:
-        return host == "localhost" or host.endswith((".localhost", ".local", ".internal")) or "." not in host
+        name = host.rstrip(".").lower()
+        last = name.rpartition(".")[2]
+        number = last.isdigit() or last.startswith("0x")  # no name, but an address as inet_aton reads it: 127.1
+        return number or "." not in name or any(name.endswith(f".{local}") for local in _LOCAL_NAMES)
 
 
 def is_public(address: str) -> bool:
     """Whether an IP address is one of the public Internet, also where it is wrapped into another."""
     ip: Any = ipaddress.ip_address(address.partition("%")[0])
     if ip.version == 6:
-        low = ipaddress.IPv4Address(int(ip) & 0xFFFF_FFFF) if ip in _NAT64 else None
+        if any(ip in network for network in _PRIVATE):
+            return False
+        wraps = any(ip in network for network in _WRAPPING)
+        low = ipaddress.IPv4Address(int(ip) & 0xFFFF_FFFF) if wraps else None
         ip = ip.ipv4_mapped or ip.sixtofour or low or ip
     return bool(ip.is_global and not ip.is_multicast)
 

@@ -42,20 +42,16 @@ class Answer:
 
 class Web:
     """Requests to the host of ``url``. ``mine`` lets it lie in a private network, and speak HTTP without TLS: for what
-    the person has named, and never for what came from a chain. ``name`` is fit to be shown."""
+    the person has named, never for what came from a chain, nor for another host that it sends to. ``name`` is fit to be
+    shown."""
 
     def __init__(self, url: str, *, mine: bool, seconds: float = SECONDS) -> None:
         self.name = without_user(url)
         self._mine = mine
+        self._host = _host_of(url)
         self._seconds = seconds
-        self._session = requests.Session()
-        here = mine and is_local(_host_of(url))
-        self._proxies = dict.fromkeys(_schemes(mine), "") if here else None  # None: those of the environment
-        self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
-        self._session.adapters.clear()
-        adapter = (HTTPAdapter if mine else _PublicAdapter)(pool_maxsize=2 * AT_ONCE)
-        for scheme in _schemes(mine):
-            self._session.mount(f"{scheme}://", adapter)
+        self._public = _session(_PublicAdapter(pool_maxsize=2 * AT_ONCE), mine=False)
+        self._named = _session(HTTPAdapter(pool_maxsize=2 * AT_ONCE), mine=True) if mine else self._public
 
     def ask(
         self,
@@ -100,16 +96,17 @@ class Web:
     def _follow(self, method: str, url: str, limit: int, params: Any, files: Any) -> Answer:
         deadline = time.monotonic() + self._seconds
         for _ in range(_MOST_REDIRECTS + 1):
-            self._check(url)
+            mine = self._mine and _host_of(url) == self._host
+            self._check(url, mine)
             bare, credentials = _bare(url), get_auth_from_url(url)
-            with self._session.request(
+            with (self._named if mine else self._public).request(
                 method,
                 bare,
                 params=params,
                 files=files,
                 headers={"Accept-Encoding": "identity"},  # so that nothing unpacks to more than it was
                 auth=credentials if any(credentials) else lambda request: request,  # .netrc is not for us
-                proxies=self._proxies,
+                proxies=dict.fromkeys(_schemes(mine), "") if mine and is_local(self._host) else None,  # environment's
                 timeout=(min(_CONNECT_SECONDS, self._seconds), self._seconds),
                 allow_redirects=False,
                 stream=True,
@@ -135,11 +132,11 @@ class Web:
                 raise TimeoutError  # nobody waits for it any more
         return bytes(body)
 
-    def _check(self, url: str) -> None:
+    def _check(self, url: str, mine: bool) -> None:
         host = _host_of(url)
-        if not host or urlsplit(url).scheme not in _schemes(self._mine):
+        if not host or urlsplit(url).scheme not in _schemes(mine):
             raise StorageUnavailable(f"{self.name} sends to where nothing is fetched from.", "Use another copy.")
-        if not self._mine and is_local(host):
+        if not mine and is_local(host):
             raise _into_private(self.name)
 
 
@@ -176,6 +173,15 @@ class _PublicAdapter(HTTPAdapter):
     def init_poolmanager(self, *arguments: Any, **options: Any) -> None:
         super().init_poolmanager(*arguments, **options)
         self.poolmanager.pool_classes_by_scheme = {"https": _PublicPool}
+
+
+def _session(adapter: HTTPAdapter, *, mine: bool) -> requests.Session:
+    session = requests.Session()
+    session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+    session.adapters.clear()
+    for scheme in _schemes(mine):
+        session.mount(f"{scheme}://", adapter)
+    return session
 
 
 def _bare(url: str) -> str:

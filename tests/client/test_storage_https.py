@@ -227,6 +227,7 @@ def test_get__answer_sets_a_cookie__it_is_not_sent_back(certificate: Path) -> No
         ),
         *("::1", "::", "fe80::1", "fe80::1%eth0", "fd00::1", "ff02::1", "::ffff:127.0.0.1", "::ffff:10.0.0.1"),
         *("2002:7f00:1::", "2002:c0a8:101::1", "64:ff9b::7f00:1", "64:ff9b::a00:1"),
+        *("::127.0.0.1", "::a00:1", "::ffff:0:7f00:1", "64:ff9b:1::7f00:1", "fec0::1"),
     ],
 )
 def test_is_public__address_of_a_private_network__no(address: str) -> None:
@@ -238,7 +239,13 @@ def test_is_public__address_of_the_internet__yes(address: str) -> None:
     assert uris.is_public(address)
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::1]", "10.0.0.1", "nas", "nas.local", "169.254.169.254"])
+@pytest.mark.parametrize(
+    "host",
+    [
+        *("127.0.0.1", "localhost", "[::1]", "10.0.0.1", "nas", "nas.local", "169.254.169.254"),
+        *("localhost.", "nas.local.", "nas.home.arpa", "127.1", "2130706433", "0x7f.1", "127.0.0.0x1", "127.0.0.1."),
+    ],
+)
 def test_get__base_uri_of_the_chain_names_a_private_network__nothing_is_asked(
     host: str, certificate: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -293,6 +300,43 @@ def test_get__redirect__followed_to_public_addresses_only(certificate: Path, mon
             open_storage(f"{url}elsewhere/").get(HASH, MAX_BLOB)
         with pytest.raises(StorageUnavailable, match="nothing is fetched from"):
             open_storage(f"{url}plain/").get(HASH, MAX_BLOB)
+
+
+def test_get__redirect_by_a_host_of_ones_own__into_no_other_private_one_and_not_without_tls(
+    certificate: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who names a host has not named those that it sends to."""
+    for name in ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    look_up, reached = socket.getaddrinfo, []
+
+    def looked_up(host: Any, port: Any, *more: Any, **also: Any) -> Any:
+        return look_up("127.0.0.1" if host == "rebound.example.org" else host, port, *more, **also)
+
+    monkeypatch.setattr(socket, "getaddrinfo", looked_up)
+
+    def other(handler: BaseHTTPRequestHandler, _: bytes) -> None:
+        reached.append(handler.path)
+        reply(handler, BLOB)
+
+    with serving(other, certificate) as there, serving(other) as plain:
+        there_port, plain_port = (url.rstrip("/").rpartition(":")[2] for url in (there, plain))
+        to = {
+            "by-address": f"https://127.0.0.2:{there_port}/",
+            "by-name": f"https://rebound.example.org:{there_port}/",
+            "plain": f"http://127.0.0.2:{plain_port}/",
+        }
+
+        def answer(handler: BaseHTTPRequestHandler, _: bytes) -> None:
+            where = handler.path.split("/")[1]
+            reply(handler, b"", 302, Location=to.get(where, there) + HASH.hex())
+
+        with serving(answer, certificate) as url:
+            for where in to:
+                with pytest.raises(StorageUnavailable, match=r"private network|nothing is fetched from"):
+                    HttpsStorage(f"{url}{where}/", mine=True).get(HASH, MAX_BLOB)
+            assert reached == []
+            assert HttpsStorage(f"{url}same-host/", mine=True).get(HASH, MAX_BLOB) == BLOB
 
 
 def test_name__of_an_address_with_user_and_key__shows_neither() -> None:

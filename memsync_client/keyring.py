@@ -1,7 +1,7 @@
 """The keyring: the blob that gives each key holder the epoch secret, one envelope each. Pure.
 
 Layout: 16·k envelopes (1,264 bytes each) ‖ trailer ‖ roster, no header. Dummies fill the envelopes up; they are real
-encapsulations to keys that nobody keeps. The trailer, sealed under the epoch secret, is signed by the epoch's writer
+encapsulations to a key that nobody keeps. The trailer, sealed under the epoch secret, is signed by the epoch's writer
 key and carries the succession (each writer key vouched for by the one before it) and the links to earlier epochs,
 sealed under history secrets. The roster, sealed under the owner secret, says who the holders are.
 """
@@ -195,7 +195,7 @@ def seal_keyring(
 
     present = [holder for holder in roster.holders if holder.since <= keys.epoch]
     envelopes = [_envelope(place, keys, holder, slots, trailer_bytes, chain) for holder in present]
-    envelopes += [_dummy(place, keys.epoch) for _ in range(slots - len(envelopes))]
+    envelopes += _dummies(place, keys.epoch, slots - len(envelopes))
     secrets.SystemRandom().shuffle(envelopes)
     front = b"".join(envelopes)
     roster_key, roster_context = derive(keys.owner_secret, "owner/roster"), place.context("roster", keys.epoch)
@@ -293,9 +293,13 @@ def _envelope(
     return holder.key.enclose(envelope_info(place, keys.epoch, holder.key.id), plain.ljust(_PLAIN_BYTES, b"\0"))
 
 
-def _dummy(place: Place, epoch: int) -> bytes:
+def _dummies(place: Place, epoch: int, count: int) -> list[bytes]:
+    """To one key for all: that X-Wing's encapsulations do not show whose key they are to hides the holders, too."""
+    if not count:
+        return []
     nobody = PrivateKey(os.urandom(SECRET_BYTES)).public
-    return nobody.enclose(envelope_info(place, epoch, nobody.id), os.urandom(_PLAIN_BYTES))
+    info = envelope_info(place, epoch, nobody.id)
+    return [nobody.enclose(info, os.urandom(_PLAIN_BYTES)) for _ in range(count)]
 
 
 def _own_envelope(place: Place, epoch: int, blob: bytes, key: PrivateKey) -> tuple[bytes, int, int]:

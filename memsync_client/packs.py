@@ -17,7 +17,7 @@ from . import canonical
 from .errors import Tampered
 from .memories import ID_BYTES, Memory, from_record, to_record
 from .memory_log import HASH_BYTES, SALT_BYTES, Stretch, commitment
-from .sealing import MAX_BLOB, Place, derive, max_body, seal, unseal
+from .sealing import MAX_BLOB, Blob, Place, derive, max_body, seal, unseal_view
 
 _ENTRY_OVERHEAD = 1 + 1 + SALT_BYTES + 5  # CBOR heads of the pair, the salt and the record
 _FORGOTTEN_BYTES = 2 + HASH_BYTES
@@ -130,14 +130,14 @@ def _bytes_of(item: Item) -> int:
     return _FORGOTTEN_BYTES if isinstance(item, Forgotten) else len(item.record) + _ENTRY_OVERHEAD
 
 
-def seal_pack(place: Place, epoch: int, epoch_secret: bytes, batch: Sequence[Item]) -> bytes:
+def seal_pack(place: Place, epoch: int, epoch_secret: bytes, batch: Sequence[Item]) -> Blob:
     """The pack's blob: Cobblestone-256 under the pack key of the epoch."""
     return seal_body(place, epoch, epoch_secret, encode_body(batch))
 
 
-def seal_body(place: Place, epoch: int, epoch_secret: bytes, body: bytes) -> bytes:
-    """The blob of a pack whose body is encoded already."""
-    return seal(derive(epoch_secret, "epoch/pack"), place.context("pack", epoch), body)
+def seal_body(place: Place, epoch: int, epoch_secret: bytes, *body: bytes | memoryview) -> Blob:
+    """The blob of a pack whose body is encoded already, in parts that follow one another."""
+    return Blob(seal(derive(epoch_secret, "epoch/pack"), place.context("pack", epoch), *body))
 
 
 def open_pack(place: Place, epoch: int, epoch_secret: bytes, blob: bytes) -> list[Item]:
@@ -145,9 +145,9 @@ def open_pack(place: Place, epoch: int, epoch_secret: bytes, blob: bytes) -> lis
     return decode_body(open_body(place, epoch, epoch_secret, blob))
 
 
-def open_body(place: Place, epoch: int, epoch_secret: bytes, blob: bytes) -> bytes:
+def open_body(place: Place, epoch: int, epoch_secret: bytes, blob: bytes) -> memoryview:
     """The body of a pack, which nobody has looked into yet. Raises Tampered unless the seal is right."""
-    return unseal(derive(epoch_secret, "epoch/pack"), place.context("pack", epoch), blob, "pack")
+    return unseal_view(derive(epoch_secret, "epoch/pack"), place.context("pack", epoch), blob, "pack")
 
 
 def encode_body(batch: Sequence[Item]) -> bytes:
@@ -155,22 +155,22 @@ def encode_body(batch: Sequence[Item]) -> bytes:
     return canonical.encode([item.value if isinstance(item, Forgotten) else [item.salt, item.record] for item in batch])
 
 
-def decode_body(body: bytes) -> list[Item]:
+def decode_body(body: bytes | memoryview) -> list[Item]:
     """The items of a pack's body. Raises Tampered unless form and every record are right."""
-    value = canonical.decode(body, "pack")
+    value = canonical.decode(bytes(body), "pack")
     if type(value) is not list:
         raise Tampered("A pack holds no list.", "Do not use it; its writer is faulty.")
     return [_item(item) for item in value]
 
 
-def join_bodies(bodies: Sequence[tuple[bytes, int]]) -> bytes:
-    """The body of a pack that holds what the packs of ``bodies`` do (each with the number of its items), of which this
-    device has a note: nothing in them is looked at."""
+def join_bodies(bodies: Sequence[tuple[bytes | memoryview, int]]) -> list[bytes | memoryview]:
+    """The body, in parts that follow one another, of a pack that holds what the packs of ``bodies`` do (each with the
+    number of its items), of which this device has a note: nothing in them is looked at."""
     heads = [canonical.list_head(count) for _, count in bodies]
-    if any(not body.startswith(head) for (body, _), head in zip(bodies, heads, strict=True)):
+    if any(body[: len(head)] != head for (body, _), head in zip(bodies, heads, strict=True)):
         raise Tampered("A pack holds another number of memories than was noted.", "Run this again on a whole home.")
     items = [memoryview(body)[len(head) :] for (body, _), head in zip(bodies, heads, strict=True)]
-    return canonical.list_head(sum(count for _, count in bodies)) + b"".join(items)
+    return [canonical.list_head(sum(count for _, count in bodies)), *items]
 
 
 def _item(item: object) -> Item:

@@ -265,7 +265,7 @@ class Pack(HoldsSecret):
         self._fetch = fetch
         self._note: PackNote | None = None
 
-    def body(self) -> bytes:
+    def body(self) -> memoryview:
         """Fetches and opens it, and does not look into it. Raises Tampered naming the blob."""
         ref, keys = self.ref, self._keys
         return _named(ref.hash, lambda: open_body(self._place, ref.epoch, keys.secret, self._fetch(ref.hash, "pack")))

@@ -57,7 +57,7 @@ def resealed(
 
 def _bodies(
     view: View, forgotten: Collection[bytes], fetch: Fetch, progress: Progress | None, notes: Notes, limit: int
-) -> Iterator[tuple[bytes, PackNote]]:
+) -> Iterator[tuple[bytes | memoryview, PackNote]]:
     for pack, note in noted_packs(view, fetch, progress, notes):
         if note.has_any(forgotten) or note.size > room_in(limit):
             start = note.stretch.start
@@ -69,12 +69,12 @@ def _bodies(
 
 
 def sealed_together(
-    place: Place, keys: EpochKeys, bodies: Sequence[tuple[bytes, PackNote]], notes: Notes
+    place: Place, keys: EpochKeys, bodies: Sequence[tuple[bytes | memoryview, PackNote]], notes: Notes
 ) -> tuple[PackRef, bytes]:
     """A pack under ``keys`` that holds what the adjacent packs of ``bodies`` (each with its note) do, and its blob."""
     note = reduce(PackNote.followed_by, (note for _, note in bodies))
     body = join_bodies([(body, note.stretch.size) for body, note in bodies])
-    blob = seal_body(place, keys.epoch, keys.secret, body)
+    blob = seal_body(place, keys.epoch, keys.secret, *body)
     ref = PackRef(sha256(blob), keys.epoch, note.stretch.size)
     notes.put(ref, note)
     return ref, blob

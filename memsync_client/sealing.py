@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NoReturn, SupportsIndex
 
 from cryptography.cobblestone import Cobblestone256Decryptor, Cobblestone256Encryptor
@@ -61,9 +62,19 @@ class HoldsSecret:
         raise TypeError(f"{type(self).__name__} holds a secret and can't be pickled")
 
 
+class Blob(bytes):
+    """Bytes of up to a megabyte that are hashed once, whoever asks for their hash. What comes from a host or a disk is
+    never one of these: its bytes have to show for themselves."""
+
+    @cached_property
+    def hash(self) -> bytes:
+        """SHA-256, 32 bytes."""
+        return hashlib.sha256(self).digest()
+
+
 def sha256(data: bytes | bytearray | memoryview) -> bytes:
     """SHA-256 of ``data``, 32 bytes."""
-    return hashlib.sha256(data).digest()
+    return data.hash if isinstance(data, Blob) else hashlib.sha256(data).digest()
 
 
 def derive(secret: bytes, label: str) -> bytes:
@@ -93,25 +104,32 @@ def max_body(blob_limit: int = MAX_BLOB) -> int:
     return padded_size(size) - _LENGTH_BYTES
 
 
-def seal(key: bytes, context: bytes, body: bytes, *, size: int | None = None) -> bytes:
-    """``body`` padded (to ``size`` bytes where given) and sealed under ``key`` (32 bytes), bound to ``context``.
+def seal(key: bytes, context: bytes, *body: bytes | memoryview, size: int | None = None) -> bytes:
+    """``body``, whose parts follow one another, padded (to ``size`` bytes where given) and sealed under ``key`` (32
+    bytes), bound to ``context``.
 
     The plaintext is the length of the body (u32), the body, zeros.
     """
-    padded = size if size is not None else padded_size(len(body) + _LENGTH_BYTES)
-    zeros = padded - len(body) - _LENGTH_BYTES
+    length = sum(map(len, body))
+    padded = size if size is not None else padded_size(length + _LENGTH_BYTES)
+    zeros = padded - length - _LENGTH_BYTES
     if zeros < 0:
         raise ValueError("the body does not fit into its padded size")
-    return _sealed(key, context, padded, len(body).to_bytes(_LENGTH_BYTES, "big"), body, bytes(zeros))
+    return _sealed(key, context, padded, length.to_bytes(_LENGTH_BYTES, "big"), *body, bytes(zeros))
 
 
 def unseal(key: bytes, context: bytes, blob: bytes, what: str) -> bytes:
     """The body of a sealed object. Raises Tampered unless key, context and every byte are right."""
+    return bytes(unseal_view(key, context, blob, what))
+
+
+def unseal_view(key: bytes, context: bytes, blob: bytes, what: str) -> memoryview:
+    """The same without a copy of the body, which may be large."""
     plain = unseal_raw(key, context, blob, what)
     end = _LENGTH_BYTES + int.from_bytes(plain[:_LENGTH_BYTES], "big")
     if len(plain) < _LENGTH_BYTES or end > len(plain) or plain.count(0, end) != len(plain) - end:
         raise Tampered(f"The {what} is padded wrongly.", "Do not use it; its writer is faulty.")
-    return bytes(memoryview(plain)[_LENGTH_BYTES:end])
+    return memoryview(plain).toreadonly()[_LENGTH_BYTES:end]
 
 
 def seal_raw(key: bytes, context: bytes, plain: bytes | bytearray) -> bytes:
@@ -119,7 +137,7 @@ def seal_raw(key: bytes, context: bytes, plain: bytes | bytearray) -> bytes:
     return _sealed(key, context, len(plain), plain)
 
 
-def _sealed(key: bytes, context: bytes, size: int, *parts: bytes | bytearray) -> bytes:
+def _sealed(key: bytes, context: bytes, size: int, *parts: bytes | bytearray | memoryview) -> bytes:
     out = bytearray(sealed_size(size))
     room, written = memoryview(out), 0
     encryptor = Cobblestone256Encryptor(key, context)

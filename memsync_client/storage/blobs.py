@@ -235,12 +235,18 @@ def deliver(host: Storage, blobs: Iterable[bytes], step: Callable[[int], None] =
     waiting = iter(blobs)
     while some := list(islice(waiting, _SLICE)):
         stored = host.put(some)
-        for blob_hash, data in zip(stored, each(lambda name: host.get(name, MAX_BLOB), stored), strict=True):
-            if sha256(data) != blob_hash:
+        for blob_hash, blob, data in zip(stored, some, _read(host, stored), strict=True):
+            if data != blob:
                 raise Tampered(
                     f"Blob {blob_hash.hex()} does not come back from {host.name} as it was stored.", "Try again."
                 )
         step(len(some))
+
+
+def _read(host: Storage, hashes: Sequence[bytes]) -> Iterator[bytes]:
+    if isinstance(host, FileStorage):  # nothing to wait for
+        return (host.get(blob_hash, MAX_BLOB) for blob_hash in hashes)
+    return each(lambda blob_hash: host.get(blob_hash, MAX_BLOB), hashes)
 
 
 def _right(storage: Storage, blob_hash: bytes, what: str = "copy") -> bytes:

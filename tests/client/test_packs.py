@@ -103,7 +103,7 @@ def test_join_bodies__of_packs_in_a_row__the_body_and_the_note_of_one_that_holds
         bodies.append((encode_body(items), len(items)))
         notes.append(PackNote.of(items, start + len(whole), PLACE))
         whole += items
-    assert join_bodies(bodies) == encode_body(whole)
+    assert b"".join(join_bodies(bodies)) == encode_body(whole)
     note, apart = PackNote.of(whole, start, PLACE), reduce(PackNote.followed_by, notes)
     assert (apart.stretch, apart.size) == (note.stretch, note.size)
     assert set(ids_of(apart)) == set(ids_of(note)) == {one.memory.id for one in whole if isinstance(one, Entry)}

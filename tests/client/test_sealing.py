@@ -106,6 +106,22 @@ def test_seal__of_one_body_twice__differs() -> None:
 # What does not open ---------------------------------------------------------------------------------------------------
 
 
+def test_seal__of_a_body_in_parts__opens_to_the_whole() -> None:
+    parts = (BODY[:5], memoryview(BODY)[5:], b"")
+    assert opens(sealing.seal(KEY, CONTEXT, *parts))
+    assert len(sealing.seal(KEY, CONTEXT, *parts)) == len(BLOB)
+
+
+def test_sha256__of_a_blob__is_that_of_its_bytes_and_taken_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    blob, right = sealing.Blob(BLOB), hashlib.sha256(BLOB).digest()
+    assert blob == BLOB
+    assert sealing.sha256(blob) == right
+    monkeypatch.setattr(hashlib, "sha256", None)
+    assert sealing.sha256(blob) == right
+    with pytest.raises(TypeError):
+        sealing.sha256(bytes(blob))
+
+
 def test_unseal__with_any_bit_of_the_blob_changed__is_refused() -> None:
     assert opens(BLOB)
     assert [(i, bit) for i in range(len(BLOB)) for bit in range(8) if opens(flipped(BLOB, i, 1 << bit))] == []

@@ -45,6 +45,7 @@ from .keys import Anchor, PrivateKey, PublicKey, self_test
 from .opened import left_out
 from .reading import Fetch
 from .records import Receipt, VaultRecord
+from .roster import is_guest
 from .sealing import Place, sha256
 from .session import PRACTICE_CHAIN, Session
 from .storage.uris import EVM, EVM_MEANS, is_folder, whole
@@ -158,13 +159,15 @@ class Client:
         """This device, with the other devices and the kit that are in the roster of every vault that opens here; and
         those that are in some only. The kit that this home has noted counts where no vault opens: in a roster it may
         have been replaced since. Left out are accounts, whose rights on chain are granted vault by vault, and whoever
-        has the keys of a vault for a time, since it is offered to them."""
+        has the keys of a vault for a time, since it is offered to them. Where that is this device, the roster is
+        another person's."""
         mine, note = self.session.device_public, self.home.kit()
         own = {mine: Holder(mine, Role.DEVICE, self.session.config.device, 1, None, None, mine.id)}
         others: dict[PublicKey, Holder] = {}
         rosters = [
             {holder.key: holder for holder in roster.holders if holder.role is not Role.READER and not holder.expires}
             for _, roster in self.opened()
+            if not is_guest(roster, mine)
         ]
         for key, holder in (line for roster in rosters for line in roster.items()):
             everywhere = all(key in roster and roster[key].role is holder.role for roster in rosters)

@@ -16,6 +16,7 @@ from .errors import (
     BlobMissing,
     ForeignKeyring,
     HomeBusy,
+    InvalidRequest,
     MemSyncError,
     StorageFull,
     StorageReadOnly,
@@ -33,6 +34,7 @@ from .pack_notes import PackNotes
 from .packs import Entry, open_pack
 from .reading import Fetch, Progress, View, by_newest, open_view, read_entries
 from .records import CommitEvent, PublicGrant, VaultRecord
+from .roster import is_guest
 from .sealing import Place
 from .session import PRACTICE_CHAIN, Session
 from .storage.blobs import Blobs
@@ -164,6 +166,7 @@ class OpenedVault:
         skips: tuple[bytes, ...] = (),
         progress: Progress | None = None,
     ) -> Landed:
+        self._check_handed_over(view, ring)
         landed = self._committer(view.record).commit(view, batch, ring, rewrite, then, skips, progress)
         if ring:
             self._sealed("bump").remove()
@@ -175,6 +178,18 @@ class OpenedVault:
             head, block = view.record.version + 1, landed.receipt.block.number
             write_glance(self._folder, landed.version, block, head, roster, counted)
         return landed
+
+    def _check_handed_over(self, view: View, ring: NewKeyring | None) -> None:
+        """Raises InvalidRequest where this account has become the owner by an offer, and would commit for the former
+        owner's devices and kit: that a hand-over was not finished is known by the end that this device's keys have."""
+        mine, before, owner = self._session.device_public, view.keyring.roster, self._session.config.owner
+        if not before or view.record.owner != owner or not is_guest(before, mine):
+            return
+        if ring is None or all(holder.key != mine or holder.expires for holder in ring.roster.holders):
+            raise InvalidRequest(
+                "The vault is yours, and the keys in it are the former owner's still.",
+                f"Finish taking it over: memsync vault accept {self.place.vault_id.hex()}",
+            )
 
     @property
     def glance(self) -> Glance | None:

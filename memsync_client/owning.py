@@ -18,6 +18,7 @@ from .client import Client
 from .errors import AccessEnded, BlobMissing, InvalidRequest, MemSyncError, StorageUnavailable, Tampered
 from .keyring import Holder, Role, Roster
 from .records import Receipt
+from .roster import is_guest
 from .vault import Vault
 
 if TYPE_CHECKING:
@@ -95,13 +96,25 @@ def close(vault: Vault, successor: bytes | None = None) -> Call:
 # The new owner's ------------------------------------------------------------------------------------------------------
 
 
-def take_over(client: Client, call: Call, vault_id: bytes) -> Owned:
-    """Becomes the owner of a vault, by ``call``, and where a key here opens it lets nobody else in: neither the devices
-    and the kit of the former owner, nor any reader."""
+def half_taken(client: Client, vault_id: bytes) -> bool:
+    """Whether this account owns a vault already that was offered to it, and the former owner's devices still have its
+    keys: it was accepted, and no more. Raises what opening it raises, but for want of a key."""
+    session = client.session
+    if session.registry.record(vault_id).owner != session.config.owner:
+        return False
+    try:
+        return is_guest(client.adopt_one(vault_id).roster(), session.device_public)
+    except AccessEnded:
+        return False
+
+
+def take_over(client: Client, call: Call | None, vault_id: bytes) -> Owned:
+    """Becomes the owner of a vault, by ``call`` (None: it is already), and where a key here opens it lets nobody else
+    in: neither the devices and the kit of the former owner, nor any reader."""
     session = client.session
     session.unlock()
     holders, _ = client.own_holders()
-    receipts = [send(client, call)]
+    receipts = [send(client, call)] if call else []
     try:
         vault = client.adopt_one(vault_id)
     except (AccessEnded, BlobMissing, StorageUnavailable, Tampered) as error:
@@ -113,6 +126,7 @@ def take_over(client: Client, call: Call, vault_id: bytes) -> Owned:
     except MemSyncError as error:
         error.cause = f"The vault is yours; your own keys alone are not in it yet. {error.cause}"
         error.args = (error.cause,)
+        error.next_step = f"{error.next_step} Then finish it: memsync vault accept {vault_id.hex()}".strip()
         raise
     return Owned((*receipts, *([renewed] if renewed else ())), vault, None)
 

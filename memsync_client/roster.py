@@ -32,6 +32,11 @@ def expired(holder: Holder, record: VaultRecord) -> bool:
     return holder.expires is not None and holder.expires <= record.block.time
 
 
+def is_guest(roster: Roster, key: PublicKey) -> bool:
+    """Whether the device of ``key`` has the vault's keys for a time only, since the vault was offered to it."""
+    return any(h.key == key and h.role is Role.DEVICE and h.expires is not None for h in roster.holders)
+
+
 def keys_due(roster: Roster, record: VaultRecord) -> bool:
     """Whether the next commit is to bring the keys of a new epoch: a holder's time has passed, a holder waits for its
     first epoch, or the keys are as old as the owner lets them become."""

@@ -12,7 +12,7 @@ from eth_utils import is_address, to_checksum_address
 from .. import owning, pricing
 from ..cards import DeviceCard
 from ..client import Client
-from ..errors import InvalidCard
+from ..errors import AccessEnded, InvalidCard
 from ..kit import phrase
 from ..records import Receipt
 from .app import App, cost_of, day, price_data, price_of, printing, receipt_data
@@ -192,7 +192,7 @@ def vault_accept(app: App, vault_id: bytes, dry_run: bool, yes: bool) -> None:
     """Become the owner of the vault ID that was offered to this home's wallet.
 
     Every grant ends. Where a key of this device came with the offer, new keys are made for you alone; else the record
-    is yours, and nothing of it opens.
+    is yours, and nothing of it opens. Interrupted, or accepted with another wallet screen: run it again.
 
     \b
     memsync vault accept 9f2c… --dry-run
@@ -318,14 +318,25 @@ def recovery_finish(app: App, vault_id: bytes, dry_run: bool, yes: bool) -> None
 def _take(app: App, vault_id: bytes, call: Call, how: str, dry_run: bool, yes: bool) -> None:
     client = app.client()
     data: dict[str, Any] = {"id": vault_id}
-    if not _tried(app, client, call, data, f"{how} the owner of {vault_id.hex()[:8]}…", dry_run, yes):
+    if owning.half_taken(client, vault_id):
+        if dry_run:
+            app.result(data | {"dry_run": True}, "It is yours; new keys for you alone are still to be made.")
+            return
+        done = owning.take_over(client, None, vault_id)
+    elif _tried(app, client, call, data, f"{how} the owner of {vault_id.hex()[:8]}…", dry_run, yes):
+        done = owning.take_over(client, call, vault_id)
+    else:
         return
-    done = owning.take_over(client, call, vault_id)
     data |= {"vault": done.vault and done.vault.label, "opens": done.vault is not None} | _sent(done.receipts)
     if done.vault:
         lines = [
             f'"{done.vault.label}" is yours, and your own keys alone are in it. {_cost(app, done.receipts)}.',
             "Its blobs are still on the former owner's host. Next: memsync recall …",
+        ]
+    elif done.shut and not isinstance(done.shut, AccessEnded):
+        lines = [
+            f"The record of {vault_id.hex()[:8]}… is yours, and it does not open now. {_cost(app, done.receipts)}.",
+            f"{done.shut.cause} Then finish it: memsync vault accept {vault_id.hex()}",
         ]
     else:
         owner = client.session.config.owner

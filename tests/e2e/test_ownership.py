@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -100,6 +101,36 @@ def test_offer__with_a_card__the_new_owner_reads_goes_on_and_is_alone(
     assert f"owned by {bram.address} now" in status
     log = bram.machine.quick("log", passphrase=None).out
     assert f"taken over, from {ines.address}" in log
+
+
+def test_accept__killed_before_the_new_keys__former_owner_gets_nothing_new_and_accept_finishes_it(
+    ines: Person, bram: Person, tmp_path: Path
+) -> None:
+    """Or accepted with a wallet's own screen."""
+    vault_id = bytes.fromhex(id_of(ines))
+    ines.data("vault", "offer", bram.data("device", "card")["card"], "--yes")
+    owning.send(bram.client, bram.client.session.registry.accept(vault_id))
+    (novel,) = bram.client.adopt()
+    assert texts(novel) == ["Ines is left-handed."]
+    novel.remember("For Bram alone.")
+    for commit in (partial(novel.sync, keep_private=False), novel.rotate):
+        with pytest.raises(InvalidRequest, match="the former owner's still") as caught:
+            commit()
+        assert f"memsync vault accept {vault_id.hex()}" in caught.value.next_step
+    other = new_vault(bram.client, "diary", tmp_path / "diary")
+    assert [holder.name for holder in other.roster().holders] == ["bram"]
+
+    before = novel.record().version
+    assert bram.data("vault", "accept", vault_id.hex(), "--dry-run")["dry_run"] is True
+    assert novel.record().version == before
+    taken = bram.data("vault", "accept", vault_id.hex(), "--yes")
+    assert (taken["opens"], len(taken["transactions"])) == (True, 1)
+    novel = again(bram.client).vault("novel")
+    assert [(holder.name, holder.expires) for holder in novel.roster().holders] == [("bram", None)]
+    assert novel.sync().committed == 1
+    with pytest.raises(AccessEnded):
+        texts(again(ines.client).vault())
+    assert "not offered" in bram.machine.refusal("vault", "accept", vault_id.hex(), "--yes")["cause"]
 
 
 def test_offer__to_an_address_alone__brings_the_record_and_no_key(ines: Person, bram: Person) -> None:

@@ -81,7 +81,7 @@ def words_of_named_times(query: str) -> list[str]:
 
 class Stems(dict[str, str]):
     """Stems of the words that were asked for, made once each. Words with other letters than English ones stay as they
-    are."""
+    are, and so do those whose stem says nothing, being a stop word: a name of "Mays" is not found by "may"."""
 
     def __init__(self) -> None:
         from snowballstemmer import stemmer  # all its languages at once: what recalls nothing need not wait
@@ -90,5 +90,6 @@ class Stems(dict[str, str]):
         self._stemmer = stemmer("english")
 
     def __missing__(self, word: str) -> str:
-        self[word] = stem = self._stemmer.stemWord(word) if word.isascii() and len(word) > 2 else word
+        stem = self._stemmer.stemWord(word) if word.isascii() and len(word) > 2 else word
+        self[word] = stem = word if stem in STOP_WORDS else stem
         return stem

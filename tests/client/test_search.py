@@ -335,6 +335,13 @@ def test_recall__with_a_filter__finds_only_what_it_lets_through(only: Filter, id
     assert {hit.memory.id[0] for hit in Index(KINDS).recall("salt", 10, only)} == ids
 
 
+def test_recall__a_question_about_a_name__finds_by_the_name_and_what_is_asked_of_it() -> None:
+    index = Index([memory(1, "Ines is left-handed."), memory(2, "In use is which one he does.")])
+    [hit] = index.recall("which hand does Ines use", 1)
+    assert hit.memory.content == "Ines is left-handed."
+    assert {(reason.word, reason.part) for reason in hit.reasons} == {("hand", Part.ITSELF), ("ine", Part.ITSELF)}
+
+
 def test_recall__with_a_filter__is_not_crowded_out_by_better_ones() -> None:
     better = [memory(number, "Salt salt.") for number in range(500)]
     index = Index([memory(1_000, "Salt and a long rest of other words.", tags=("work",)), *better])

@@ -53,6 +53,11 @@ def test_stems__of_other_than_english_words__are_the_words(word: str) -> None:
     assert Stems()[word] == word
 
 
+@pytest.mark.parametrize("word", ["mays", "downs", "others", "canned"])
+def test_stems__that_would_be_stop_words__are_the_words(word: str) -> None:
+    assert Stems()[word] == word
+
+
 @pytest.mark.parametrize(
     ("query", "expected"),
     [

@@ -181,7 +181,9 @@ class Committer:
             keyring_hash = sha256(own[-1])
         blobs = [*(rewrite.fresh if rewrite else ()), *(blob for _, blob in packs), *own]
         self._session.say(
-            f"sealed {len(batch.entries)} in {len(packs)} packs" if packs else "sealed a head without memories"
+            f"sealed {len(batch.entries):,} in {len(packs):,} {'pack' if len(packs) == 1 else 'packs'}"
+            if packs
+            else "sealed what the vault has now; no new memory"
         )
         call = registry.commit(
             self._place.vault_id, view.record.version, keys.epoch, head_hash, log.memory_root, keyring_hash

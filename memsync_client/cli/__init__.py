@@ -36,44 +36,31 @@ from . import (
 )
 from .app import App, report, report_error, root
 
-root.add_command(owner.node)
-root.add_command(setup.init)
 owner.vault.add_command(going_on.go_on)
-root.add_command(owner.vault)
-root.add_command(hosts.host)
-root.add_command(hosts.repair)
-root.add_command(rpc.rpc)
 for verb in (ownership.vault_offer, ownership.vault_cancel_offer, ownership.vault_accept, ownership.vault_close):
     owner.vault.add_command(verb)
 owner.vault.add_command(ownership.recovery)
-root.add_command(owner.remember)
-root.add_command(owner.edit)
-root.add_command(exchange.import_file)
-root.add_command(exchange.export)
-root.add_command(reader.list_memories)
-root.add_command(reader.recall)
-root.add_command(owner.sync)
-root.add_command(owner.grant)
-root.add_command(owner.grants)
-root.add_command(owner.revoke)
-root.add_command(log.log)
-root.add_command(keeping.rotate)
-root.add_command(keeping.forget)
-root.add_command(reader.verify)
-root.add_command(kit.kit)
 device.device.add_command(keeping.rekey)
 device.device.add_command(ownership.device_card)
-root.add_command(device.device)
-root.add_command(setup.restore)
-root.add_command(passphrase.passphrase)
-root.add_command(completing.completion)
-root.add_command(config.config)
-root.add_command(relay.relay)
-root.add_command(reader.reader)
-root.add_command(mcp.mcp)
-root.add_command(inbox.inbox)
-root.add_command(connect.connect)
-root.add_command(connect.disconnect)
+
+root.add_section("Begin", owner.node, setup.init, owner.vault, completing.completion)
+root.add_section(
+    "Memories",
+    owner.remember,
+    exchange.import_file,
+    owner.sync,
+    reader.recall,
+    reader.list_memories,
+    owner.edit,
+    keeping.forget,
+    exchange.export,
+)
+root.add_section("Programs on this computer", connect.connect, connect.disconnect, inbox.inbox, mcp.mcp)
+root.add_section("Lend and take back", reader.reader, owner.grant, owner.grants, owner.revoke)
+root.add_section("Keys and machines", device.device, kit.kit, setup.restore, passphrase.passphrase, keeping.rotate)
+root.add_section(
+    "Chain and hosts", log.log, reader.verify, rpc.rpc, config.config, relay.relay, hosts.host, hosts.repair
+)
 
 
 def main() -> None:

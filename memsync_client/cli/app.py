@@ -147,10 +147,41 @@ rpc_option = click.option(
 )
 
 
+class Sections(click.Group):
+    """A group whose help shows its commands by what they are for."""
+
+    def __init__(self, *given: Any, **named: Any) -> None:
+        super().__init__(*given, **named)
+        self._sections: dict[str, list[str]] = {}
+
+    def add_section(self, title: str, *commands: click.Command) -> None:
+        """Adds the commands, to be shown under ``title`` in this order."""
+        for command in commands:
+            self.add_command(command)
+        self._sections[title] = [str(command.name) for command in commands]
+
+    def format_commands(self, _: click.Context, formatter: click.HelpFormatter) -> None:
+        """See click.Group."""
+        width = max(map(len, self.commands))
+        for title, names in self._sections.items():
+            with formatter.section(title):
+                formatter.write_dl(
+                    [(f"{name:<{width}}", self.commands[name].get_short_help_str(200)) for name in names]
+                )
+
+
 @click.group(
+    cls=Sections,
     invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog="Begin with: memsync node &   memsync init   memsync vault new NAME   memsync remember TEXT   memsync sync",
+    epilog="""\b
+Begin with:
+  memsync node &
+  memsync init
+  memsync vault new NAME
+  memsync remember TEXT
+  memsync sync
+""",
 )
 @click.option(
     "--home", type=click.Path(path_type=Path), help="The folder to use (default: $MEMSYNC_HOME, or your data folder)."
@@ -348,8 +379,6 @@ def gas_cost(app: App, gas: int, fee: int | None = None) -> str:
     config = app.home.config()
     if config.chain_id == PRACTICE_CHAIN:
         return f"{gas:,} gas, free here"
-    if app.relay or config.relay:
-        return f"{gas:,} gas, paid by the relayer"
     if app.relay or config.relay:
         return f"{gas:,} gas, paid by the relayer"
     if fee is None:

@@ -25,7 +25,7 @@ _Names = Callable[[Home, click.Context], Iterable[str]]
 _Completer = Callable[[click.Context, click.Parameter, str], list[CompletionItem]]
 
 
-@click.command()
+@click.command(short_help="Complete the words of this command with Tab.")
 @click.argument("shell", type=click.Choice(_SHELLS))
 @printing
 def completion(app: App, shell: str) -> None:

@@ -80,4 +80,4 @@ def config(app: App, **given: Any) -> None:
         "price": now.price,
     }
     width = max(map(len, data))
-    app.result(data, *[f"{name:<{width}}  {value}" for name, value in data.items()])
+    app.result(data, *[f"{name:<{width}}  {'none' if value is None else value}" for name, value in data.items()])

@@ -21,7 +21,7 @@ _dry = click.option("--dry-run", is_flag=True, help="Say what would be done; wri
 _yes = click.option("--yes", is_flag=True, help="Answer yes to the question.")
 
 
-@click.command()
+@click.command(short_help="Let a program on this computer read a vault.")
 @_program
 @vault_option
 @click.option(
@@ -112,7 +112,7 @@ def connect(
     )
 
 
-@click.command()
+@click.command(short_help="Undo connect: configuration, grant and key.")
 @_program
 @vault_option
 @_dry

@@ -31,7 +31,7 @@ def device() -> None:
     """Add, list and remove your own machines."""
 
 
-@device.command("new")
+@device.command("new", short_help="On a new machine: make its key, and print its card.")
 @click.option("--name", required=True, metavar="NAME", help="What to call this machine, seen by you alone.")
 @rpc_option
 @click.option("--registry", metavar="ADDRESS", help="The MemoryRegistry (default: the same on every chain).")
@@ -66,7 +66,7 @@ def device_new(
     )
 
 
-@device.command("add")
+@device.command("add", short_help="Give the machine of CARD every vault's keys; prints the sheet.")
 @click.argument("card", shell_complete=files)
 @click.option(
     "--for",
@@ -127,7 +127,7 @@ def device_add(
     )
 
 
-@device.command("join")
+@device.command("join", short_help="On the new machine: take in the vaults, by the sheet.")
 @click.argument("sheet", shell_complete=files)
 @click.option("--yes", is_flag=True, help="The words were compared.")
 @printing
@@ -159,7 +159,7 @@ def device_join(app: App, sheet: str, yes: bool) -> None:
     )
 
 
-@device.command("list")
+@device.command("list", short_help="Your machines, and which vaults they open.")
 @printing
 def device_list(app: App) -> None:
     """Your machines: which vaults they open, which they may commit to, and who added them."""
@@ -185,7 +185,7 @@ def device_list(app: App) -> None:
     )
 
 
-@device.command("remove")
+@device.command("remove", short_help="Leave a machine out of every vault that it could read.")
 @click.argument("name", shell_complete=device_names)
 @click.option("--keep-added", is_flag=True, help="Those whom it has added keep their keys.")
 @click.option("--dry-run", is_flag=True, help="Say what would be done; write nothing.")

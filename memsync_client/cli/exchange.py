@@ -18,7 +18,7 @@ from .completing import files, vault_option
 _PLAIN = "It is plaintext: whoever gets it reads it. Delete it when it is where it should be."
 
 
-@click.command("import")
+@click.command("import", short_help="Take in a file, a folder, a zip, or - for standard input.")
 @click.argument("file", metavar="FILE", shell_complete=files)
 @vault_option
 @click.option("--format", "format", type=click.Choice(sorted(formats.READERS)), help="Not needed where the file tells.")
@@ -60,7 +60,7 @@ def import_file(app: App, file: str, name: str | None, format: str | None, dry_r
     )
 
 
-@click.command("export")
+@click.command("export", short_help="Write all living memories for other tools to read.")
 @vault_option
 @click.option("--format", "format", type=click.Choice([*formats.WRITERS, "markdown"]), required=True)
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="A file, or for markdown a folder.")

@@ -12,7 +12,7 @@ from .app import App, cost_of, counted, price_data, price_of, printing, progress
 from .completing import vault_names
 
 
-@click.command("go-on")
+@click.command("go-on", short_help="Go on from the last good version, past what does not open.")
 @click.argument("name", required=False, shell_complete=vault_names)
 @click.option("--from", "version", type=click.IntRange(1), help="Go on from this version, not the last that is whole.")
 @click.option("--keep-private/--drop-private", default=None, help="Whether private readers stay.")

@@ -18,12 +18,12 @@ _endpoint = click.option(
 )
 
 
-@click.group()
+@click.group(short_help="Hosts of blobs beside the one on chain, as mirrors.")
 def host() -> None:
     """Hosts of blobs beside the one on chain: each is a mirror, written and read like it."""
 
 
-@host.command("add")
+@host.command("add", short_help="Keep blobs on this host too.")
 @click.argument("uri")
 @_endpoint
 @click.option(
@@ -65,7 +65,11 @@ def host_list(app: App) -> None:
 @_endpoint
 @printing
 def host_remove(app: App, uri: str, endpoint: str | None) -> None:
-    """Take URI off the list. What is stored there stays."""
+    """Take URI off the list. What is stored there stays.
+
+    \b
+    memsync host remove /media/usb/blobs
+    """
     gone = Hosts(app.home).remove(whole(uri), endpoint)
     app.result([_data(line) for line in gone], f"Removed {whole(uri)}. What is stored there stays.")
 
@@ -80,7 +84,7 @@ def _whose(line: Host, labels: dict[str, str]) -> str:
     return f"for {labels.get(line.vault, line.vault[:8])}" if line.vault else "for all vaults"
 
 
-@click.command()
+@click.command(short_help="Bring back the blobs that a host has lost or changed.")
 @vault_option
 @click.option("--dry-run", is_flag=True, help="Say what each host lacks; write nothing.")
 @printing
@@ -136,7 +140,7 @@ def _mended(host: Mended, blobs: int, dry_run: bool) -> str:
     return f"{verb} {counted(len(host.brought), 'blob', 'blobs')} ({host.size:,} bytes) of {blobs}{lacks}."
 
 
-@vault.command("move")
+@vault.command("move", short_help="Copy a vault's blobs to a new host, and name it on chain.")
 @click.argument("name", metavar="VAULT", shell_complete=vault_names)
 @click.argument("uri")
 @click.option("--delete-old", is_flag=True, help="Delete the blobs from the old host once the move is final.")

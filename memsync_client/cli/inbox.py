@@ -21,7 +21,7 @@ _from = click.option("--from", "tool", metavar="TOOL", help="All of this tool.")
 _yes = click.option("--yes", is_flag=True, help="Answer yes to the question.")
 
 
-@click.group(invoke_without_command=True)
+@click.group(invoke_without_command=True, short_help="What tools have proposed: it waits here for your yes.")
 @click.pass_context
 def inbox(context: click.Context) -> None:
     """What tools have proposed over MCP: it waits here for your yes, sealed, and is recalled by nobody before.
@@ -50,7 +50,7 @@ def inbox_list(app: App, name: str | None) -> None:
     app.result([_data(proposal) for proposal in found], *lines or ["Nothing waits for your yes."])
 
 
-@inbox.command("approve")
+@inbox.command("approve", short_help="Say yes to what was proposed.")
 @_ids
 @_all
 @_from
@@ -62,7 +62,12 @@ def inbox_approve(
     app: App, ids: tuple[str, ...], everything: bool, tool: str | None, yes: bool, name: str | None
 ) -> None:
     """Say yes: what is to be added waits for the next sync, and what is to be forgotten is forgotten for good, in a
-    commit of its own. ID is the beginning of an id, as `memsync inbox` shows it."""
+    commit of its own. ID is the beginning of an id, as `memsync inbox` shows it.
+
+    \b
+    memsync inbox approve 3f9a
+    memsync inbox approve --from claude
+    """
     vault = app.client().vault(name)
     chosen = _chosen(vault.proposals(), ids, everything, tool)
     forgets = sum(proposal.forget is not None for proposal in chosen)
@@ -96,7 +101,11 @@ def inbox_approve(
 @vault_option
 @printing
 def inbox_reject(app: App, ids: tuple[str, ...], everything: bool, tool: str | None, name: str | None) -> None:
-    """Say no: what was proposed is dropped. ID is the beginning of an id, as `memsync inbox` shows it."""
+    """Say no: what was proposed is dropped. ID is the beginning of an id, as `memsync inbox` shows it.
+
+    \b
+    memsync inbox reject 3f9a
+    """
     vault = app.client().vault(name)
     chosen = _chosen(vault.proposals(), ids, everything, tool)
     vault.reject(chosen)
@@ -113,6 +122,10 @@ def inbox_trust(app: App, tool: str, undo: bool) -> None:
     """Let what TOOL adds go to the outbox without your yes. What it asks to forget still waits for it.
 
     Whatever talks to that tool, a page that it reads for one, can then put words into your memory.
+
+    \b
+    memsync inbox trust cursor
+    memsync inbox trust cursor --undo
     """
     app.home.config()
     Tools(app.home.folder).trust(tool, not undo)

@@ -44,7 +44,7 @@ class Period(Duration):
         return timedelta(0) if value == "never" else super().convert(value, param, context)
 
 
-@click.command()
+@click.command(short_help="Make new keys: they alone open what is sealed from now on.")
 @vault_option
 @click.option("--clean", is_flag=True, help="Seal all of it anew, link nothing, delete the old blobs where possible.")
 @click.option("--every", type=Period(), help="Let each sync rotate once the keys are that old: 90d, 12w; or never.")
@@ -87,7 +87,7 @@ def rotate(app: App, name: str | None, clean: bool, every: timedelta | None, dry
     )
 
 
-@click.command()
+@click.command(short_help="Take memories out of the vault for good.")
 @click.argument("ids", metavar="[ID]...", nargs=-1)
 @vault_option
 @click.option("--source", metavar="PLATFORM", help="All that was imported from it.")
@@ -155,7 +155,7 @@ def forget(
     )
 
 
-@click.command()
+@click.command(short_help="Make this device's key anew, and destroy the old one.")
 @printing
 def rekey(app: App) -> None:
     """Make this device's key anew, in every vault, and destroy the old one.

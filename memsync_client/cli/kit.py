@@ -105,7 +105,7 @@ def sheet_lines(client: Client) -> list[str]:
     ]
 
 
-@click.group()
+@click.group(short_help="Make and check the recovery kit.")
 def kit() -> None:
     """Make and check the recovery kit: what brings everything back when every device is lost."""
 
@@ -162,7 +162,7 @@ def kit_make(app: App, path: Path | None, dry_run: bool, yes: bool, kit_passphra
     )
 
 
-@kit.command("check")
+@kit.command("check", short_help="Say whether two lists of words open every vault.")
 @click.option("--file", "path", type=click.Path(path_type=Path), help="The kit's file, where it is one.")
 @shares_option
 @kit_passphrase_option
@@ -193,7 +193,7 @@ def kit_check(app: App, path: Path | None, shares_fd: int | None, kit_passphrase
     )
 
 
-@kit.command("sheet")
+@kit.command("sheet", short_help="Print the kit's sheet as of now.")
 @qr_options
 @printing
 def kit_sheet(app: App, qr: bool, qr_file: Path | None) -> None:

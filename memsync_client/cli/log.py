@@ -17,7 +17,7 @@ from .completing import vault_names
 _RIGHTS = {READ: "read", WRITE: "write", KEYS: "bring keyrings"}
 
 
-@click.command()
+@click.command(short_help="What happened to a vault on chain, oldest first.")
 @click.argument("name", metavar="[VAULT]", required=False, shell_complete=vault_names)
 @click.option("--limit", type=click.IntRange(1), help="Only the last so many.")
 @printing

@@ -24,7 +24,7 @@ from .completing import reader_names, vault_option
 _DEFAULT_PORT = 8547
 
 
-@click.group(invoke_without_command=True)
+@click.group(invoke_without_command=True, short_help="Serve memories to a program over MCP.")
 @click.option(
     "--as-reader",
     "reader_name",
@@ -114,7 +114,7 @@ def mcp(
         sys.exit(code)
 
 
-@mcp.group()
+@mcp.group(short_help="Tokens for `memsync mcp --http`, one a tool.")
 def token() -> None:
     """Tokens for `memsync mcp --http`: one a tool, shown once, of which a hash is kept."""
 
@@ -156,7 +156,11 @@ def token_list(app: App, reader_name: str | None) -> None:
 @_as_reader
 @printing
 def token_remove(app: App, tool: str, reader_name: str | None) -> None:
-    """Take the token of TOOL back. It is refused from now on, by a server that is running too."""
+    """Take the token of TOOL back. It is refused from now on, by a server that is running too.
+
+    \b
+    memsync mcp token remove cursor
+    """
     _tools(app, reader_name).remove_token(tool)
     app.result({"tool": tool}, f"The token of {tool} opens nothing from now on.")
 

@@ -14,7 +14,7 @@ import click
 from .. import pricing
 from ..access import DEFAULT_GRANT
 from ..cards import Card
-from ..errors import InvalidCard, StorageUnavailable
+from ..errors import InvalidCard, StorageUnavailable, UnknownReader
 from ..hosting import PUBLIC_HOSTS
 from ..keyring import Holder, Role
 from ..storage.uris import EVM, EVM_MEANS
@@ -57,13 +57,17 @@ class Duration(click.ParamType):
         return int(match[1]) * {"h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=1)}[match[2]]
 
 
-@click.command()
+@click.command(short_help="Run the practice chain: free, on this computer only.")
 @click.option("--port", default=8545, show_default=True)
 @printing
 def node(app: App, port: int) -> None:
     """Run the practice chain in the foreground: free, on this computer only, saved in this home.
 
     Ctrl-C ends it; the next start goes on from where it was.
+
+    \b
+    memsync node
+    memsync --home elsewhere node --port 8600
     """
 
     from .. import practice
@@ -79,7 +83,7 @@ def node(app: App, port: int) -> None:
     practice.run(app.home.practice, port=port, on_ready=ready)
 
 
-@click.group()
+@click.group(short_help="Make, show, move, hand on and close vaults.")
 def vault() -> None:
     """Make and show vaults."""
 
@@ -164,7 +168,11 @@ def vault_list(app: App) -> None:
 @click.argument("name", required=False, shell_complete=vault_names)
 @printing
 def vault_show(app: App, name: str | None) -> None:
-    """What stands on chain for a vault."""
+    """What stands on chain for a vault.
+
+    \b
+    memsync vault show novel
+    """
     shown = app.client().vault(name)
     record = shown.record()
     data = {
@@ -213,14 +221,18 @@ def remember(app: App, text: str, name: str | None, tags: tuple[str, ...]) -> No
 @printing
 def edit(app: App, memory_id: str, text: str, name: str | None) -> None:
     """Replace the text of a memory. ID is the beginning of its id, as `memsync list` shows it; TEXT may be - for
-    standard input."""
+    standard input.
+
+    \b
+    memsync edit 4f1c "Ines is left-handed, and plays the cello with the right."
+    """
     target = app.client().vault(name)
     memory = target.edit(memory_id, memory_text(text))
     data = {"id": memory.id, "revision": memory.revision, "waiting": target.waiting()}
     app.result(data, f"Edited {memory.id.hex()[:8]}. {target.waiting()} waiting. Next: memsync sync")
 
 
-@click.command()
+@click.command(short_help="Commit what waits, and take in what other devices committed.")
 @vault_option
 @click.option(
     "--keep-private/--drop-private",
@@ -244,7 +256,12 @@ def sync(
     accept_rollback: bool,
     dry_run: bool,
 ) -> None:
-    """Seal and commit what waits, in one transaction a vault, and take in what other devices committed."""
+    """Seal and commit what waits, in one transaction a vault, and take in what other devices committed.
+
+    \b
+    memsync sync --dry-run
+    memsync sync
+    """
     client = app.client()
     if dry_run:
         _would_sync(app, [client.vault(name)] if name else client.vaults())
@@ -304,7 +321,7 @@ def _would_sync(app: App, vaults: list[Vault]) -> None:
     app.result(data, *lines, "Nothing written.")
 
 
-@click.command()
+@click.command(short_help="Lend a vault to the reader of CARD; prints the invitation.")
 @click.argument("card", shell_complete=files)
 @vault_option
 @click.option(
@@ -377,7 +394,11 @@ def grant(
 @vault_option
 @printing
 def grants(app: App, name: str | None) -> None:
-    """Who reads a vault, and until when."""
+    """Who reads a vault, and until when.
+
+    \b
+    memsync grants --vault novel
+    """
     lines = app.client().vault(name).grants()
     data = [
         {"reader": r.name, "address": r.address, "private": r.address is None, "expires": r.expires, "living": r.living}
@@ -389,7 +410,7 @@ def grants(app: App, name: str | None) -> None:
     app.result(data, *shown or ["No reader."])
 
 
-@click.command()
+@click.command(short_help="Take back what was granted to a reader, or to everyone.")
 @click.argument("reader", required=False, shell_complete=lent_names)
 @click.option("--all", "everyone", is_flag=True, help="Every reader, and every other account that may commit.")
 @vault_option
@@ -409,7 +430,12 @@ def revoke(app: App, reader: str | None, everyone: bool, name: str | None, dry_r
         raise click.UsageError("Name a reader, or --all.")
     target = app.client().vault(name)
     if dry_run:
-        found = [line for line in target.grants() if everyone or reader in (line.name, line.address)]
+        named = (reader or "").lower()
+        found = [
+            r for r in target.grants() if everyone or r.name == reader or (r.address and r.address.lower() == named)
+        ]
+        if not everyone and not found:
+            raise UnknownReader(f'"{target.label}" has no reader {reader!r}.', "`memsync grants` shows them.")
         price = pricing.of_revocation(target, next((line.address for line in found if line.address), None))
         names = ", ".join(line.name for line in found) or "nobody"
         data = {"readers": [line.name for line in found], "dry_run": True} | price_data(price)

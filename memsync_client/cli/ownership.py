@@ -80,7 +80,7 @@ def _tried(
     return True
 
 
-@click.command("card")
+@click.command("card", short_help="Print this machine's card, to be handed a vault.")
 @qr_options
 @printing
 def device_card(app: App, qr: bool, qr_file: Path | None) -> None:
@@ -102,7 +102,7 @@ def device_card(app: App, qr: bool, qr_file: Path | None) -> None:
     )
 
 
-@click.command("offer")
+@click.command("offer", short_help="Offer a vault to a new owner.")
 @click.argument("to", metavar="CARD|ADDRESS", shell_complete=files)
 @vault_option
 @click.option(
@@ -169,7 +169,11 @@ def vault_offer(app: App, to: str, name: str | None, lasting: timedelta, dry_run
 @printing
 def vault_cancel_offer(app: App, name: str | None, dry_run: bool, yes: bool) -> None:
     """Withdraw the offer of a vault. A key that came with it goes with the first sync after the offer's last day, or
-    at once with `memsync device remove NAME`."""
+    at once with `memsync device remove NAME`.
+
+    \b
+    memsync vault cancel-offer novel
+    """
     client = app.client()
     target = client.vault(name)
     data: dict[str, Any] = {"vault": target.label, "id": target.place.vault_id}
@@ -183,7 +187,7 @@ def vault_cancel_offer(app: App, name: str | None, dry_run: bool, yes: bool) -> 
         )
 
 
-@click.command("accept")
+@click.command("accept", short_help="Become the owner of a vault that was offered to you.")
 @click.argument("vault_id", metavar="ID", type=VaultId())
 @_dry_run
 @_yes
@@ -200,7 +204,7 @@ def vault_accept(app: App, vault_id: bytes, dry_run: bool, yes: bool) -> None:
     _take(app, vault_id, app.client().session.registry.accept(vault_id), "Become", dry_run, yes)
 
 
-@click.command("close")
+@click.command("close", short_help="End a vault for good.")
 @click.argument("name", metavar="VAULT", shell_complete=vault_names)
 @click.option("--successor", type=VaultId(), metavar="ID", help="The vault that takes its place, for all to see.")
 @_dry_run
@@ -221,14 +225,14 @@ def vault_close(app: App, name: str, successor: bytes | None, dry_run: bool, yes
         app.result(data | _sent([receipt]), f'"{name}" is closed for good. {_cost(app, [receipt])}.')
 
 
-@click.group("recovery")
+@click.group("recovery", short_help="The way back to a vault whose wallet is lost.")
 def recovery() -> None:
     """The way back to a vault whose wallet is lost: an address that you name may let it go to a new owner, 21 days
     after it said so, unless you veto. It brings the record back, and no keys: these come from the kit or a device.
     """
 
 
-@recovery.command("set")
+@recovery.command("set", short_help="Name the address that may start a recovery.")
 @click.argument("address", type=Address(), required=False)
 @click.option("--none", "nobody", is_flag=True, help="Name nobody: no recovery is possible then.")
 @vault_option
@@ -256,7 +260,7 @@ def recovery_set(app: App, address: str | None, nobody: bool, name: str | None, 
         app.result(data | _sent([receipt]), f"{done} {_cost(app, [receipt])}.", *(watch if address else []))
 
 
-@recovery.command("start")
+@recovery.command("start", short_help="Let a vault go to a new owner, in 21 days.")
 @click.argument("vault_id", metavar="ID", type=VaultId())
 @click.option("--to", "new_owner", type=Address(), required=True, help="Who is to own it.")
 @_dry_run
@@ -288,7 +292,11 @@ def recovery_start(app: App, vault_id: bytes, new_owner: str, dry_run: bool, yes
 @_yes
 @printing
 def recovery_veto(app: App, name: str | None, dry_run: bool, yes: bool) -> None:
-    """Stop a recovery that somebody has started. The address may start another: name a new one with `set`."""
+    """Stop a recovery that somebody has started. The address may start another: name a new one with `set`.
+
+    \b
+    memsync vault recovery veto novel
+    """
     client = app.client()
     target = client.vault(name)
     data: dict[str, Any] = {"vault": target.label}
@@ -302,7 +310,7 @@ def recovery_veto(app: App, name: str | None, dry_run: bool, yes: bool) -> None:
         )
 
 
-@recovery.command("finish")
+@recovery.command("finish", short_help="Become the owner, once the 21 days are over.")
 @click.argument("vault_id", metavar="ID", type=VaultId())
 @_dry_run
 @_yes
@@ -311,6 +319,9 @@ def recovery_finish(app: App, vault_id: bytes, dry_run: bool, yes: bool) -> None
     """With the new owner's wallet, once the 21 days are over: become the owner of the vault ID.
 
     It brings the record. Its memories open with the recovery kit, or with a device key that you kept.
+
+    \b
+    memsync vault recovery finish ID --dry-run
     """
     _take(app, vault_id, app.client().session.registry.finish_recovery(vault_id), "Become by recovery", dry_run, yes)
 

@@ -11,12 +11,12 @@ from .app import App, ask_secret, counted, printing
 _NEW_FD = "--new-passphrase-fd"
 
 
-@click.group()
+@click.group(short_help="Keep the passphrase in the system's keyring, or change it.")
 def passphrase() -> None:
     """Keep the passphrase in the operating system's keyring, or change it."""
 
 
-@passphrase.command("keep")
+@passphrase.command("keep", short_help="Put the passphrase into the system's keyring.")
 @printing
 def keep(app: App) -> None:
     """Put the passphrase into the operating system's keyring, so that it is not asked for.
@@ -36,7 +36,7 @@ def forget(app: App) -> None:
     app.result({"was_kept": was}, "It will be asked for." if was else "It was not kept.")
 
 
-@passphrase.command("status")
+@passphrase.command("status", short_help="Say whether the passphrase is kept, and where.")
 @printing
 def status(app: App) -> None:
     """Say whether the passphrase is kept, and which keyring would keep it."""
@@ -52,7 +52,7 @@ def status(app: App) -> None:
     )
 
 
-@passphrase.command("change")
+@passphrase.command("change", short_help="Seal all keys and the wallet under another passphrase.")
 @click.option(_NEW_FD, "new_fd", type=int, metavar="N", help="Read the new passphrase from this file descriptor.")
 @printing
 def change(app: App, new_fd: int | None) -> None:

@@ -54,7 +54,12 @@ def _source(app: App, name: str | None, reader_name: str | None) -> Vault | Read
 @click.option("--limit", type=click.IntRange(1), help="Only the last so many.")
 @printing
 def list_memories(app: App, name: str | None, reader_name: str | None, limit: int | None) -> None:
-    """All memories, oldest first, with the beginning of each id."""
+    """All memories, oldest first, with the beginning of each id.
+
+    \b
+    memsync list --limit 20
+    memsync list --as claude
+    """
     with progress_bar(app, "reading") as step:
         found = _source(app, name, reader_name).memories(step)
     shown = found[-limit:] if limit else found
@@ -106,12 +111,16 @@ def recall(
     )
 
 
-@click.command()
+@click.command(short_help="Fetch every blob from its host, and check all of it.")
 @vault_option
 @_as
 @printing
 def verify(app: App, name: str | None, reader_name: str | None) -> None:
-    """Fetch every blob from its host and check all of it: hashes, signatures, links, and one proof on chain."""
+    """Fetch every blob from its host and check all of it: hashes, signatures, links, and one proof on chain.
+
+    \b
+    memsync verify --vault novel
+    """
     with progress_bar(app, "verifying") as step:
         report = _source(app, name, reader_name).verify(step)
     scope = "all of the vault" if report.whole else "all that this key opens"
@@ -135,7 +144,7 @@ def reader() -> None:
     """The tool's side: make a key, show its card, join a vault."""
 
 
-@reader.command("new")
+@reader.command("new", short_help="Make a key and an address for one vault, and print the card.")
 @click.argument("name")
 @qr_options
 @printing
@@ -161,13 +170,17 @@ def reader_card(app: App, reader_name: str | None, qr: bool, qr_file: Path | Non
     _show_card(app, str(card_of(app.home, reader_name, app.passphrase())), qr, qr_file)
 
 
-@reader.command("join")
+@reader.command("join", short_help="Accept the invitation that the owner's grant printed.")
 @click.argument("invitation", shell_complete=files)
 @_as
 @_blobs
 @printing
 def reader_join(app: App, invitation: str, reader_name: str | None, blobs: Path | None) -> None:
-    """Accept the invitation that the owner's grant printed (its text, a file, or -)."""
+    """Accept the invitation that the owner's grant printed (its text, a file, or -).
+
+    \b
+    memsync reader join invitation.txt --as ana
+    """
     joining = Reader(app.home, reader_name, app.passphrase, rpc=app.rpc, blobs=blobs)
     standing = joining.join(Invitation.parse(text_of(invitation, InvalidInvitation)))
     app.result(

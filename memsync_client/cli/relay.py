@@ -14,7 +14,7 @@ from ..session import Session
 from .app import App, printing
 
 
-@click.command()
+@click.command(short_help="Pay for what others have signed, in the foreground.")
 @click.option("--port", type=click.IntRange(0, 65_535), default=8550, show_default=True, help="0: any that is free.")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Where to listen; others can reach another one.")
 @click.option(

@@ -9,7 +9,7 @@ from ..nodes import NodeStanding, compare_nodes, name_nodes, node_standings
 from .app import App, printing
 
 
-@click.command()
+@click.command(short_help="The RPC nodes of this home, and whether they agree.")
 @click.argument("urls", metavar="[URL]...", nargs=-1)
 @printing
 def rpc(app: App, urls: tuple[str, ...]) -> None:

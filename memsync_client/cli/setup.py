@@ -48,7 +48,7 @@ def wallet_option(default: str) -> Callable[[_F], _F]:
     return click.option("--wallet", type=WalletType(), metavar="WALLET", help=text)
 
 
-@click.command()
+@click.command(short_help="Make this home: device key, wallet, and where the chain is.")
 @rpc_option
 @registry_option
 @wallet_option("default: a new one")
@@ -130,7 +130,7 @@ def init(
     )
 
 
-@click.command()
+@click.command(short_help="Bring every vault back into an empty home.")
 @click.argument("device_key", type=click.Path(path_type=Path), required=False)
 @click.option("--kit", "with_kit", is_flag=True, help="Restore with two lists of words of a recovery kit.")
 @click.option("--kit-file", type=click.Path(path_type=Path), help="Restore with a kit that is a file.")

@@ -147,6 +147,30 @@ def test_grant__help__shows_the_default_plainly_and_in_100_columns(tmp_path: Pat
     assert 80 < max(map(len, out.splitlines())) <= 100
 
 
+def groups(group: click.Group) -> list[click.Group]:
+    below = [groups(command) for command in group.commands.values() if isinstance(command, click.Group)]
+    return [group, *(found for several in below for found in several)]
+
+
+@pytest.mark.parametrize("group", groups(root), ids=lambda group: str(group.name))
+def test_help__of_a_group_in_80_columns__says_each_command_in_one_whole_line(group: click.Group) -> None:
+    context = click.Context(group, info_name=group.name, terminal_width=80)
+    lines = [line.split(maxsplit=1) for line in group.get_help(context).splitlines() if line.startswith("  ")]
+    said = {line[0]: line[1] for line in lines if len(line) == 2}
+    assert all(said[name].rstrip(".") in command.get_short_help_str(200) for name, command in group.commands.items())
+    assert not any(line[-1].endswith("...") for line in lines if line[0] in group.commands)
+    assert all(len(f"  {name:<12}  {said[name]}") <= 80 and said[name].endswith((".", ")")) for name in group.commands)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [command for command in commands(root) if any(isinstance(word, click.Argument) for word in command.params)],
+    ids=lambda command: f"{command.callback.__module__.rpartition('.')[2]}-{command.name}",
+)
+def test_help__of_a_command_that_is_given_words__has_an_example(command: click.Command) -> None:
+    assert f" {command.name} " in (command.help or "").partition("\b\n")[2]
+
+
 def test_sync__help__has_both_answers_about_private_readers(tmp_path: Path) -> None:
     _, out, _ = told("sync", "--help", home=tmp_path)
     assert "--keep-private / --drop-private" in out

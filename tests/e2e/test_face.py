@@ -111,6 +111,7 @@ def test_dry_runs__tell_the_gas_that_it_then_takes(
     assert machine.data("sync", "--dry-run")[0]["gas"] is None  # nothing to commit
 
     grant(novel, tmp_path / "tool", "claude")
+    assert machine.refusal("revoke", "nobody", "--dry-run")["name"] == "UnknownReader"
     dry = machine.data("revoke", "claude", "--dry-run")
     assert (dry["readers"], len(novel.grants())) == (["claude"], 1)
     taken = machine.data("revoke", "claude")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import queue
+import socket
 import threading
 from collections.abc import Callable
 from contextlib import suppress
@@ -29,7 +30,8 @@ from .twins import signed_calls
 MAX_BODY = 2**16  # bytes of a request
 _MOST_WAITING = 16
 _ANSWER_SECONDS = 20  # until a request that is not sent yet is answered all the same
-_IDLE_SECONDS = 10  # that a caller may take over each part of a request
+_MOST_CALLERS = 64  # at once; others are turned away
+_ASKING_SECONDS = 10.0  # that a caller may take for all of a request
 
 
 @dataclass(frozen=True)
@@ -172,6 +174,28 @@ class RelayServer(ThreadingHTTPServer):
         except (OSError, OverflowError):
             raise InvalidRequest(f"{host}:{port} can't be used.", "Name another port, or host.") from None
         self.relayer = relayer
+        self._free = threading.BoundedSemaphore(_MOST_CALLERS)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Gives a caller a thread of its own, as long as there are not too many."""
+        if not self._free.acquire(blocking=False):
+            self.shutdown_request(request)
+            return
+        try:
+            super().process_request(request, client_address)
+        except BaseException:
+            self._free.release()
+            raise
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        """Answers it in that thread."""
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self._free.release()
+
+    def handle_error(self, *_: object) -> None:
+        """Says nothing: a caller that breaks off is named nowhere."""
 
     @property
     def url(self) -> str:
@@ -181,20 +205,40 @@ class RelayServer(ThreadingHTTPServer):
 
 class _Handler(BaseHTTPRequestHandler):
     server: RelayServer
-    timeout = _IDLE_SECONDS
+    timeout = _ASKING_SECONDS
     protocol_version = "HTTP/1.1"
+
+    def setup(self) -> None:
+        """Ends a request that is not there in time, however slowly it comes: a time-out of the socket begins anew with
+        each byte."""
+        super().setup()
+        self._asking = threading.Timer(_ASKING_SECONDS, self._give_up)
+        self._asking.daemon = True
+        self._asking.start()
+
+    def finish(self) -> None:
+        """Ends the connection."""
+        self._asking.cancel()
+        super().finish()
+
+    def _give_up(self) -> None:
+        with suppress(OSError):
+            self.connection.shutdown(socket.SHUT_RD)
 
     def do_POST(self) -> None:
         """Answers one request, and closes the connection."""
         self.close_connection = True
         length = self.headers.get("Content-Length", "")
         kind = self.headers.get_content_type()
-        if not (length.isascii() and length.isdigit() and int(length) <= MAX_BODY) or kind != "application/json":
+        short = length.isascii() and length.isdigit() and len(length) <= len(str(MAX_BODY))
+        if not (short and int(length) <= MAX_BODY) or kind != "application/json":
             self.send_error(400)
             return
         identity: object = None
         try:
-            asked = json.loads(self.rfile.read(int(length)))
+            body = self.rfile.read(int(length))
+            self._asking.cancel()
+            asked = json.loads(body)
             identity, method, (call,) = asked["id"], asked["method"], asked["params"]
             if method != METHOD or call.keys() != {"chainId", "to", "data"} or type(identity) not in (int, str):
                 raise ValueError

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import socket
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import timedelta
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
@@ -15,6 +16,7 @@ import pytest
 import requests
 from eth_utils import keccak
 
+from memsync_client import relayer as relayer_module
 from memsync_client.client import Client
 from memsync_client.errors import RelayRefused, TransactionPending, TransactionRefused
 from memsync_client.registry import Registry
@@ -333,6 +335,50 @@ def test_relay__request_of_another_form__is_refused(paying: Relay, body: bytes, 
     answer = requests.post(paying.url, data=body, headers={"Content-Type": kind}, timeout=10)
     assert answer.status_code == status
     assert status == 400 or "error" in answer.json()
+
+
+def test_relay__callers_that_never_finish_or_are_too_many__hold_nobody_up_and_are_named_nowhere(
+    chain: Chain, paying: Relay, account: Wallet, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """A byte now and then would begin every time-out of a socket anew."""
+    monkeypatch.setattr(relayer_module, "_ASKING_SECONDS", 0.5)
+    port = int(paying.url.rpartition(":")[2])
+    head = b"POST / HTTP/1.1\r\nContent-Type: application/json\r\nContent-Length: 60000\r\n\r\n"
+    with ExitStack() as stack:
+        slow = [
+            stack.enter_context(socket.create_connection(("127.0.0.1", port)))
+            for _ in range(relayer_module._MOST_CALLERS)
+        ]
+        for caller in slow:
+            caller.sendall(head)
+        one_more = stack.enter_context(socket.create_connection(("127.0.0.1", port)))
+        one_more.settimeout(30)
+        with suppress(ConnectionError):
+            assert one_more.recv(1) == b""
+        slow[0].settimeout(0.1)
+        for _ in range(300):
+            try:
+                slow[0].sendall(b" ")
+                slow[0].recv(4096)  # an answer, or the end
+            except TimeoutError:
+                continue
+            except ConnectionError:
+                pass
+            break
+        else:
+            raise AssertionError("a slow caller is waited for without an end")
+        for caller in slow:
+            caller.settimeout(30)
+            with suppress(ConnectionError):
+                while caller.recv(4096):
+                    pass
+    with socket.create_connection(("127.0.0.1", port)) as long, suppress(ConnectionError):
+        long.sendall(head.replace(b"60000", b"9" * 5000))
+        long.settimeout(30)
+        assert long.recv(12) == b"HTTP/1.1 400"
+    registry = chain.registry()
+    assert "result" in ask(paying, signed(registry, account, creating(registry, account)))
+    assert capfd.readouterr().err == ""
 
 
 def test_relay__killed_while_it_sends__the_next_one_goes_on(

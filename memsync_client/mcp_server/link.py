@@ -29,11 +29,12 @@ def send(connection: socket.socket, value: dict[str, Any]) -> None:
     connection.sendall(len(body).to_bytes(_LENGTH_BYTES, "big") + body)
 
 
-def receive(connection: socket.socket) -> dict[str, Any] | None:
-    """The next frame; None where the other process has ended."""
+def receive(connection: socket.socket, limit: int = 2**32) -> dict[str, Any] | None:
+    """The next frame; None where the other process has ended, or begins one of more than ``limit`` bytes."""
     with suppress(OSError):
         if length := _exactly(connection, _LENGTH_BYTES):
-            body = _exactly(connection, int.from_bytes(length, "big"))
+            size = int.from_bytes(length, "big")
+            body = _exactly(connection, size) if size <= limit else b""
             value: dict[str, Any] | None = canonical.decode(body, "frame") if body else None
             return value
     return None

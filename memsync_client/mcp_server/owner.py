@@ -14,6 +14,7 @@ from ..errors import AccessEnded, HomeDamaged
 from ..proposals import Answer, Proposals
 from .link import Packed, error_of, receive, send
 
+_MOST_ASKED = 1 << 20  # bytes of a question: the longest memory with all its tags fits many times
 _GRACE = 5.0  # seconds for the other half to end by itself
 
 
@@ -31,7 +32,7 @@ def serve_owner(
             words = [sys.executable, "-P", "-m", __package__, str(theirs.fileno()), json.dumps(face)]
             process = subprocess.Popen(words, pass_fds=[theirs.fileno()])
         try:
-            answer(opened, ours, ready)
+            answer(opened, ours, ready, None if way.get("port") is not None else way["tool"])
             return process.wait()
         finally:
             ours.close()
@@ -42,9 +43,14 @@ def serve_owner(
                 process.wait()
 
 
-def answer(opened: Callable[[], Proposals], connection: socket.socket, ready: Callable[[str], object]) -> None:
-    """Answers what the other half asks, until it has ended. Refused, it opens the home once more: this device's key may
-    have been made anew since."""
+def answer(
+    opened: Callable[[], Proposals], connection: socket.socket, ready: Callable[[str], object], tool: str | None
+) -> None:
+    """Answers what the other half asks, until it has ended. Whatever that one says, it is ``tool`` that proposes; over
+    HTTP there are several (None), and the other half knows them by their tokens.
+
+    Refused, it opens the home once more: this device's key may have been made anew since.
+    """
     packed, proposals = Packed(), opened()
 
     def asked(question: dict[str, Any]) -> dict[str, Any]:
@@ -52,13 +58,13 @@ def answer(opened: Callable[[], Proposals], connection: socket.socket, ready: Ca
             case "ready":
                 return {"told": ready(question["url"]) is None}
             case "add":
-                return _answered(proposals.add(question["tool"], question["text"], question["tags"]))
+                return _answered(proposals.add(tool or question["tool"], question["text"], question["tags"]))
             case "forget":
-                return _answered(proposals.forget(question["tool"], question["id"]))
+                return _answered(proposals.forget(tool or question["tool"], question["id"]))
             case _:
                 return packed.pack(proposals.look())
 
-    while (question := receive(connection)) is not None:
+    while (question := receive(connection, _MOST_ASKED)) is not None:
         try:
             try:
                 value = asked(question)

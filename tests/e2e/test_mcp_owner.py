@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 from pathlib import Path
+from threading import Thread
 
 import pytest
 from click.testing import CliRunner
@@ -18,6 +20,8 @@ from memsync_client.committing import Committer
 from memsync_client.errors import InvalidRequest
 from memsync_client.following import Shelf
 from memsync_client.mcp_server.adding import add_proposing
+from memsync_client.mcp_server.link import receive, send
+from memsync_client.mcp_server.owner import answer as serve
 from memsync_client.mcp_server.reading import Served, new_server
 from memsync_client.memories import Source
 from memsync_client.proposals import Proposals
@@ -318,3 +322,26 @@ def test_halves__the_one_that_hears_tools__has_no_secret_in_its_memory_and_ends_
             return opening, hearing
 
     ended(*run(talk))
+
+
+@pytest.mark.parametrize(("tool", "said", "waiting"), [("claude", "waits", 0), (None, "is committed", 1)])
+def test_halves__the_one_that_hears_tools_names_a_trusted_tool__on_standard_input_it_is_what_was_started(
+    owner: Client, vault: Vault, tool: str | None, said: str, waiting: int
+) -> None:
+    """Over HTTP (no tool was started) that half is believed, since it alone sees the tokens."""
+    tools = Tools(owner.home.folder)
+    tools.trust("notes", True)
+    before = vault.waiting()
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        half = Thread(target=serve, args=(lambda: Proposals(vault, tools), ours, print, tool), daemon=True)
+        half.start()
+        send(theirs, {"ask": "add", "tool": "notes", "text": INES, "tags": []})
+        value = receive(theirs)
+        assert value is not None
+        assert value["taken"].startswith(said)
+        assert vault.waiting() == before + waiting
+        assert [proposal.tool for proposal in vault.proposals()] == ["claude"] * (1 - waiting)
+        theirs.sendall((2**32 - 1).to_bytes(4, "big"))  # nor has the other half gigabytes kept for it
+        half.join(30)
+        assert not half.is_alive()

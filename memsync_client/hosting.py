@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from functools import partial
@@ -124,6 +125,8 @@ class HostedVault(KeptVault):
             target = self._target(view, base_uri)
             call = registry.set_base_uri(self.place.vault_id, record.version, base_uri)
             prepared = session.prepare(call, session.owner_wallet)  # refused before anything is copied
+            if delete_old:
+                _check_apart(old.host, target)
             needed = self._needed(view, old)
             if target.limit < old.host.limit:
                 _check_limit(target, _sizes(old, needed))
@@ -241,6 +244,25 @@ def _check_limit(target: Storage, sizes: dict[bytes, int]) -> None:
         raise InvalidRequest(
             f"{len(too_large)} blobs are larger than the {target.limit:,} bytes that {target.name} takes.",
             f"Seal them anew, smaller: memsync host add {target.name} , then memsync rotate --clean, then move.",
+        )
+
+
+def _check_apart(old: Storage, new: Storage) -> None:
+    """Raises InvalidRequest where ``new`` shows what ``old`` is given: a bucket by the address of its public side, or a
+    folder by another path. What is deleted there would be gone from both."""
+    if old.read_only or old.name == EVM:
+        return
+    probe = os.urandom(64)
+    try:
+        (name,) = old.put([probe])
+    except MemSyncError:  # it takes nothing, or is gone
+        return
+    same = has(new, name)
+    _delete(old, [name])
+    if same:
+        raise InvalidRequest(
+            f"{new.name} shows what {old.name} has: deleted there, the blobs would be gone from both.",
+            "Leave the old ones where they are: without --delete-old.",
         )
 
 

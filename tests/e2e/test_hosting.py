@@ -175,6 +175,21 @@ def test_move__delete_old__only_what_was_the_vaults_is_deleted(vault: Vault, tmp
     assert vault.verify().memories == 3
 
 
+def test_move__delete_old__to_another_name_of_the_same_host__refused_and_nothing_is_lost(
+    vault: Vault, owner: Client, tmp_path: Path
+) -> None:
+    (tmp_path / "alias").symlink_to(tmp_path / "first")
+    alias = (tmp_path / "alias").as_uri() + "/"
+    before, record = content(tmp_path / "first"), vault.record()
+    with pytest.raises(InvalidRequest, match="gone from both"):
+        vault.move(alias, delete_old=True)
+    assert content(tmp_path / "first") == before
+    assert vault.record().base_uri == record.base_uri
+    assert vault.move(alias).receipt  # only named anew
+    shutil.rmtree(copies(owner))
+    assert again(owner).vault().verify().memories == 3
+
+
 def test_move__to_the_chain__for_a_yes_and_back(vault: Vault, owner: Client, second: Path) -> None:
     with pytest.raises(InvalidRequest, match="can be deleted"):
         vault.move("evm:")

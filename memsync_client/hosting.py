@@ -16,7 +16,7 @@ from .records import Receipt
 from .rewriting import named_before
 from .session import PRACTICE_CHAIN
 from .storage import Storage
-from .storage.blobs import Blobs, deliver, has
+from .storage.blobs import Blobs, counting, deliver, has
 from .storage.owed import OWED, Owed
 from .storage.uris import EVM, EVM_MEANS, is_folder, whole
 
@@ -81,7 +81,7 @@ class HostedVault(KeptVault):
             blobs = self._blobs(view.record)
             needed = self._needed(view, blobs)
             nowhere: dict[bytes, str] = {}
-            step = _counting(progress, len(needed) * len(blobs.hosts))
+            step = counting(progress, len(needed) * len(blobs.hosts))
             mended = [
                 _mended(host, needed, blobs, nowhere, step, dry_run)
                 for host in sorted(blobs.hosts, key=lambda host: host.read_only)  # what only shows others comes last
@@ -131,7 +131,7 @@ class HostedVault(KeptVault):
             if target.limit < old.host.limit:
                 _check_limit(target, _sizes(old, needed))
             nowhere: dict[bytes, str] = {}
-            done = _mended(target, needed, old, nowhere, _counting(progress, len(needed)), dry_run=False)
+            done = _mended(target, needed, old, nowhere, counting(progress, len(needed)), dry_run=False)
             lacking = [name for name in done.lacking if needed[name] != _EARLIER]
             if done.trouble and lacking:
                 raise done.trouble
@@ -271,15 +271,3 @@ def _delete(host: Storage, hashes: Collection[bytes]) -> list[bytes]:
         return host.delete(sorted(hashes))
     except MemSyncError:
         return sorted(hashes)
-
-
-def _counting(progress: Progress | None, total: int) -> Callable[[int], None]:
-    done = 0
-
-    def step(count: int) -> None:
-        nonlocal done
-        done += count
-        if progress:
-            progress(done, total)
-
-    return step

@@ -13,8 +13,9 @@ from .. import connecting
 from ..access import DEFAULT_GRANT
 from ..programs import Edit, names, title
 from .app import App, cost_of, day, price_data, price_of, printing, receipt_data, relay_option
-from .completing import durations, vault_option
-from .owner import HONEST, Duration
+from .completing import vault_option
+from .lending import from_now_option, lasting_option, private_option
+from .owner import HONEST
 
 _program = click.argument("program", type=click.Choice(names()))
 _dry = click.option("--dry-run", is_flag=True, help="Say what would be done; write nothing.")
@@ -24,18 +25,10 @@ _yes = click.option("--yes", is_flag=True, help="Answer yes to the question.")
 @click.command(short_help="Let a program on this computer read a vault.")
 @_program
 @vault_option
-@click.option(
-    "--for",
-    "lasting",
-    type=Duration(),
-    shell_complete=durations,
-    default=f"{DEFAULT_GRANT.days}d",
-    show_default=True,
-    help="How long: 90d, 12w, 36h.",
-)
+@lasting_option(DEFAULT_GRANT)
 @click.option("--name", "reader", metavar="NAME", help="What the reader is called (default: as the program is).")
-@click.option("--private", is_flag=True, help="An envelope in the keyring and nothing else: no address on chain.")
-@click.option("--from-now", is_flag=True, help="Only what is sealed from now on; nothing of before.")
+@private_option
+@from_now_option
 @click.option("--propose", is_flag=True, help="It may also propose what to add: that waits in your `memsync inbox`.")
 @click.option("--passphrase-file", "in_file", is_flag=True, help="Keep its passphrase in a file, even with a keyring.")
 @_dry

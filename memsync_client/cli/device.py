@@ -20,7 +20,7 @@ from .app import App, cost_of, counted, printing, rpc_option, safe
 from .completing import device_names, files
 from .given import text_of
 from .kit import sheet_given
-from .owner import Duration
+from .lending import lasting_option
 from .qr import check_qr, qr_options, show_qr
 
 _COMPARE = "Compare these words with those on the other machine, by voice or by eye:"
@@ -68,14 +68,7 @@ def device_new(
 
 @device.command("add", short_help="Give the machine of CARD every vault's keys; prints the sheet.")
 @click.argument("card", shell_complete=files)
-@click.option(
-    "--for",
-    "lasting",
-    type=Duration(),
-    default=f"{library.DEFAULT_RIGHT.days}d",
-    show_default=True,
-    help="How long its account may commit.",
-)
+@lasting_option(library.DEFAULT_RIGHT, "How long its account may commit.")
 @click.option("--dry-run", is_flag=True, help="Say what would be done; write nothing.")
 @click.option("--yes", is_flag=True, help="The words were compared.")
 @qr_options

@@ -28,7 +28,7 @@ from .app import (
     safe,
 )
 from .completing import vault_option
-from .owner import Duration
+from .lending import Duration
 
 _MEANING = {
     Level.GONE: "Gone from the vault. The keys of now still open a copy of the old blobs.",

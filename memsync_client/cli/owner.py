@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from collections.abc import Iterable
 from datetime import timedelta
@@ -33,28 +32,15 @@ from .app import (
     receipt_data,
     relay_option,
 )
-from .completing import durations, files, lent_names, vault_names, vault_option
+from .completing import files, lent_names, vault_names, vault_option
 from .given import memory_text, text_of
+from .lending import from_now_option, lasting_option, private_option
 from .qr import check_qr, qr_options, show_qr
 
 HONEST = (
     "A grant opens everything back to the last clean cut (--from-now: from today on). After a revocation the reader\n"
     "can still open what was sealed until then, read or not, wherever a copy survives, and can't be made to forget."
 )
-
-
-class Duration(click.ParamType):
-    """Days, weeks or hours: 90d, 12w, 36h."""
-
-    name = "duration"
-
-    def convert(self, value: object, param: click.Parameter | None, context: click.Context | None) -> timedelta:
-        if isinstance(value, timedelta):
-            return value
-        match = re.fullmatch(r"(\d{1,5})([hdw])", str(value))
-        if not match or not int(match[1]):
-            self.fail(f"{value!r} is not a time such as 90d, 12w or 36h.", param, context)
-        return int(match[1]) * {"h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=1)}[match[2]]
 
 
 @click.command(short_help="Run the practice chain: free, on this computer only.")
@@ -324,17 +310,9 @@ def _would_sync(app: App, vaults: list[Vault]) -> None:
 @click.command(short_help="Lend a vault to the reader of CARD; prints the invitation.")
 @click.argument("card", shell_complete=files)
 @vault_option
-@click.option(
-    "--for",
-    "lasting",
-    type=Duration(),
-    shell_complete=durations,
-    default=f"{DEFAULT_GRANT.days}d",
-    show_default=True,
-    help="How long: 90d, 12w, 36h.",
-)
-@click.option("--private", is_flag=True, help="An envelope in the keyring and nothing else: no address on chain.")
-@click.option("--from-now", is_flag=True, help="Only what is sealed from now on; nothing of before.")
+@lasting_option(DEFAULT_GRANT)
+@private_option
+@from_now_option
 @click.option("--dry-run", is_flag=True, help="Say what would be granted; write nothing.")
 @qr_options
 @relay_option

@@ -16,9 +16,9 @@ from ..errors import AccessEnded, InvalidCard
 from ..kit import phrase
 from ..records import Receipt
 from .app import App, cost_of, day, price_data, price_of, printing, receipt_data
-from .completing import durations, files, vault_names, vault_option
+from .completing import files, vault_names, vault_option
 from .given import text_of
-from .owner import Duration
+from .lending import lasting_option
 from .qr import check_qr, qr_options, show_qr
 
 if TYPE_CHECKING:
@@ -105,15 +105,7 @@ def device_card(app: App, qr: bool, qr_file: Path | None) -> None:
 @click.command("offer", short_help="Offer a vault to a new owner.")
 @click.argument("to", metavar="CARD|ADDRESS", shell_complete=files)
 @vault_option
-@click.option(
-    "--for",
-    "lasting",
-    type=Duration(),
-    shell_complete=durations,
-    default=f"{owning.DEFAULT_OFFER.days}d",
-    show_default=True,
-    help="How long it can be accepted.",
-)
+@lasting_option(owning.DEFAULT_OFFER, "How long it can be accepted.")
 @_dry_run
 @_yes
 @printing

@@ -120,14 +120,7 @@ class Blobs:
             make_dir(self._copies.folder)
             self._copies.put(blobs)
         total = len(blobs) * sum(not host.read_only for host in self.hosts)
-        done = 0
-
-        def step(count: int) -> None:
-            nonlocal done
-            done += count
-            if progress:
-                progress(done, total)
-
+        step = counting(progress, total)
         if not self.host.read_only:
             deliver(self.host, blobs, step)
         for mirror in self.mirrors:
@@ -228,6 +221,19 @@ class Blobs:
         if not self._copies or not self._copies.folder.is_dir():
             return []
         return [path for path in self._copies.folder.iterdir() if _NAME.fullmatch(path.name)]
+
+
+def counting(progress: Progress | None, total: int) -> Callable[[int], None]:
+    """What is told of each few that are done, and tells ``progress`` of all of them."""
+    done = 0
+
+    def step(count: int) -> None:
+        nonlocal done
+        done += count
+        if progress:
+            progress(done, total)
+
+    return step
 
 
 def deliver(host: Storage, blobs: Iterable[bytes], step: Callable[[int], None] = lambda _: None) -> None:

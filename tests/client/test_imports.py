@@ -93,6 +93,7 @@ LAYERS = (
     {"mcp_server.__main__"},
     {"cli.app", "cli.given"},
     {"cli.status", "cli.qr", "cli.completing"},
+    {"cli.lending"},
     {"cli.config", "cli.relay", "cli.owner", "cli.passphrase", "cli.reader", "cli.kit", "cli.log"},
     {
         "cli.going_on",

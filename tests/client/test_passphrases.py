@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import eth_account
-import keyring
 import pytest
 from keyring.backend import KeyringBackend
 from keyring.backends import chainer, fail, null
@@ -22,40 +21,22 @@ from memsync_client import keyfile, passphrases, wallet
 from memsync_client.errors import HomeBusy, InvalidRequest, NotInitialised, PassphraseNotKept, WrongPassphrase
 from memsync_client.home import Home
 from tests.e2e.machines import PASSPHRASE, keystore
+from tests.keyrings import InMemory, using
 
 NEW = "another pass, across the causeway"
 
 
-class Vaultlike(KeyringBackend):
-    """What a keyring of an operating system does, in memory."""
-
-    priority = 5
-
-    def __init__(self) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
-        self.kept: dict[tuple[str, str], str] = {}
-
-    def get_password(self, service: str, username: str) -> str | None:
-        return self.kept.get((service, username))
-
-    def set_password(self, service: str, username: str, password: str) -> None:
-        self.kept[service, username] = password
-
-    def delete_password(self, service: str, username: str) -> None:
-        del self.kept[service, username]
-
-
-class Locked(Vaultlike):
+class Locked(InMemory):
     def get_password(self, service: str, username: str) -> str | None:
         raise KeyringLocked("nobody typed the pass over Thistlemoor")
 
 
-class Losing(Vaultlike):
+class Losing(InMemory):
     def set_password(self, service: str, username: str, password: str) -> None:
         """Loses it."""
 
 
-class PlainFile(Vaultlike):
+class PlainFile(InMemory):
     """As the backends of keyrings.alt that keep plain text rate themselves."""
 
     priority = 0.5  # type: ignore[assignment]
@@ -71,15 +52,10 @@ def hardly_stretched() -> Iterator[None]:
 
 
 @pytest.fixture
-def backend() -> Iterator[Vaultlike]:
-    yield from use(Vaultlike())
-
-
-def use(chosen: KeyringBackend) -> Iterator[Vaultlike]:
-    before = keyring.get_keyring()
-    keyring.set_keyring(chosen)
-    yield chosen  # type: ignore[misc]
-    keyring.set_keyring(before)
+def backend() -> Iterator[InMemory]:
+    kept = InMemory()
+    with using(kept):
+        yield kept
 
 
 @pytest.fixture(scope="module")
@@ -112,9 +88,9 @@ def secrets(home: Home, passphrase: str) -> dict[str, bytes]:
 # In a keyring ---------------------------------------------------------------------------------------------------------
 
 
-def test_keep__then_kept__is_the_passphrase_and_the_home_has_none(home: Home, backend: Vaultlike) -> None:
+def test_keep__then_kept__is_the_passphrase_and_the_home_has_none(home: Home, backend: InMemory) -> None:
     assert passphrases.kept(home) is None
-    assert passphrases.keep(home, PASSPHRASE).endswith("test_passphrases.Vaultlike")
+    assert passphrases.keep(home, PASSPHRASE).endswith("keyrings.InMemory")
     assert backend.kept == {("memsync", str(home.folder.resolve())): PASSPHRASE}
     assert passphrases.kept(home) == PASSPHRASE
     assert not [p for p in home.folder.rglob("*") if p.is_file() and PASSPHRASE.encode() in p.read_bytes()]
@@ -124,20 +100,20 @@ def test_keep__then_kept__is_the_passphrase_and_the_home_has_none(home: Home, ba
     assert not passphrases.forget(home)
 
 
-def test_keep__of_two_homes__each_has_its_own(home: Home, made: Path, backend: Vaultlike, tmp_path: Path) -> None:
+def test_keep__of_two_homes__each_has_its_own(home: Home, made: Path, backend: InMemory, tmp_path: Path) -> None:
     passphrases.keep(home, PASSPHRASE)
     shutil.copytree(made, tmp_path / "other")
     assert passphrases.kept(Home(tmp_path / "other")) is None
 
 
-def test_keep__in_another_normal_form__is_kept_as_it_opens(tmp_path: Path, backend: Vaultlike) -> None:
+def test_keep__in_another_normal_form__is_kept_as_it_opens(tmp_path: Path, backend: InMemory) -> None:
     home = Home(tmp_path)
     keyfile.create(home.device_key, keyfile.ask("caf\u00e9"))
     passphrases.keep(home, "cafe\u0301")
     assert passphrases.kept(home) == "caf\u00e9"
 
 
-def test_keep__passphrase_that_does_not_open_one_secret__is_refused(home: Home, backend: Vaultlike) -> None:
+def test_keep__passphrase_that_does_not_open_one_secret__is_refused(home: Home, backend: InMemory) -> None:
     with pytest.raises(WrongPassphrase):
         passphrases.keep(home, NEW)
     own = home.folder / "readers" / "claude" / "reader.key"
@@ -149,14 +125,14 @@ def test_keep__passphrase_that_does_not_open_one_secret__is_refused(home: Home, 
     assert not passphrases.is_kept(home)
 
 
-def test_keep__in_an_empty_home__is_refused(tmp_path: Path, backend: Vaultlike) -> None:
+def test_keep__in_an_empty_home__is_refused(tmp_path: Path, backend: InMemory) -> None:
     with pytest.raises(NotInitialised):
         passphrases.keep(Home(tmp_path / "none"), PASSPHRASE)
 
 
 @pytest.mark.parametrize("unfit", [null.Keyring, fail.Keyring, PlainFile])
 def test_keep__keyring_that_keeps_nothing_or_plain_text__is_refused(home: Home, unfit: type[KeyringBackend]) -> None:
-    for _ in use(unfit()):
+    with using(unfit()):
         with pytest.raises(PassphraseNotKept, match="keeps nothing, or plain text"):
             passphrases.keep(home, PASSPHRASE)
         with pytest.raises(PassphraseNotKept):
@@ -165,31 +141,29 @@ def test_keep__keyring_that_keeps_nothing_or_plain_text__is_refused(home: Home, 
 
 
 def test_keep__chain_of_keyrings__uses_the_first_that_is_fit(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
-    fit = Vaultlike()
+    fit = InMemory()
     chain = chainer.ChainerBackend()  # type: ignore[no-untyped-call]
     monkeypatch.setattr(chainer.ChainerBackend, "backends", [fit, PlainFile()])
-    for _ in use(chain):
+    with using(chain):
         passphrases.keep(home, PASSPHRASE)
         assert list(fit.kept.values()) == [PASSPHRASE]
     monkeypatch.setattr(chainer.ChainerBackend, "backends", [PlainFile(), fail.Keyring])
-    for _ in use(chain):
-        with pytest.raises(PassphraseNotKept):
-            passphrases.kept(home)
+    with using(chain), pytest.raises(PassphraseNotKept):
+        passphrases.kept(home)
 
 
 @pytest.mark.parametrize("refusing", [Locked, Losing])
 def test_keep__keyring_that_is_locked_or_loses_it__says_so_without_its_message(
-    home: Home, refusing: type[Vaultlike]
+    home: Home, refusing: type[InMemory]
 ) -> None:
-    for _ in use(refusing()):
-        with pytest.raises(PassphraseNotKept) as refused:
-            passphrases.keep(home, PASSPHRASE)
+    with using(refusing()), pytest.raises(PassphraseNotKept) as refused:
+        passphrases.keep(home, PASSPHRASE)
     assert "Thistlemoor" not in refused.value.cause + refused.value.next_step
     assert refused.value.__cause__ is None
     assert not passphrases.is_kept(home)
 
 
-def test_kept__keyring_that_has_lost_it__says_so(home: Home, backend: Vaultlike) -> None:
+def test_kept__keyring_that_has_lost_it__says_so(home: Home, backend: InMemory) -> None:
     passphrases.keep(home, PASSPHRASE)
     backend.kept.clear()
     with pytest.raises(PassphraseNotKept, match="any more"):
@@ -275,7 +249,7 @@ def test_change__while_another_process_writes__is_refused(home: Home) -> None:
         passphrases.change(home, PASSPHRASE, NEW)
 
 
-def test_change__of_one_that_is_kept__keeps_the_new_one(home: Home, backend: Vaultlike) -> None:
+def test_change__of_one_that_is_kept__keeps_the_new_one(home: Home, backend: InMemory) -> None:
     passphrases.keep(home, PASSPHRASE)
     passphrases.change(home, PASSPHRASE, NEW)
     assert passphrases.kept(home) == NEW

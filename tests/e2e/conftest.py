@@ -10,7 +10,7 @@ from eth_account import Account
 from memsync_client import keyfile
 from memsync_client.client import Client
 from memsync_client.vault import Vault
-from tests.e2e.machines import SALT, new_owner, new_vault
+from tests.e2e.machines import SALT, Machine, new_machine, new_owner, new_vault
 from tests.nodes import Chain, running_chain
 
 
@@ -52,3 +52,23 @@ def vault(owner: Client, tmp_path: Path) -> Vault:
     made.remember("first")
     made.sync()
     return made
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Machine:
+    """A computer whose commands run in forks of this process."""
+    made = new_machine(tmp_path / "machine")
+    made.forked = True
+    return made
+
+
+@pytest.fixture
+def desk(chain: Chain, machine: Machine) -> Client:
+    """The library's view of the machine's home."""
+    machine.folder.parent.mkdir(parents=True)
+    return new_owner(machine.folder, chain.rpc_url)
+
+
+@pytest.fixture
+def novel(desk: Client, tmp_path: Path) -> Vault:
+    return new_vault(desk, "novel", tmp_path / "blobs")

@@ -250,6 +250,19 @@ def texts(source: Vault | Reader) -> list[str]:
     return sorted(memory.content for memory in source.memories())
 
 
+def end(process: subprocess.Popen[str]) -> None:
+    """Ends what was started, by its pid, and closes what it said."""
+    process.terminate()
+    try:
+        process.wait(timeout=20)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+    for stream in (process.stdout, process.stderr):
+        if stream:
+            stream.close()
+
+
 @contextmanager
 def running_node(machine: Machine, port: int) -> Iterator[dict[str, Any]]:
     """`memsync node` in a process of its own, ended by its pid; what it answers when it is ready."""
@@ -261,10 +274,5 @@ def running_node(machine: Machine, port: int) -> Iterator[dict[str, Any]]:
         machine.commands.add(json.loads(line)["command"])
         yield Done(0, line, "").answer["data"]
     finally:
-        process.terminate()
-        try:
-            process.communicate(timeout=20)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.communicate()
+        end(process)
     assert process.returncode == 0

@@ -5,14 +5,11 @@ from __future__ import annotations
 import json
 import tomllib
 from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-import keyring
 import pytest
-from keyring.backend import KeyringBackend
 from keyring.backends import fail
 from mcp import StdioServerParameters
 
@@ -23,6 +20,7 @@ from memsync_client.programs import Edit
 from memsync_client.reader import Reader
 from tests.e2e.machines import MEMSYNC, Machine, again, grant, new_machine, new_owner
 from tests.e2e.tools import answer, connected, found_in, process_of, refused, run, texts_found
+from tests.keyrings import InMemory, using
 from tests.nodes import Chain
 
 OTHER = {"command": "npx", "env": {"KEY": "sesame-of-another"}}
@@ -42,36 +40,6 @@ def machine(chain: Chain, tmp_path_factory: pytest.TempPathFactory) -> Machine:
     (made.home / ".cursor" / "mcp.json").write_text(BEFORE)
     (made.home / ".codex").mkdir()
     return made
-
-
-class InMemory(KeyringBackend):
-    """What a keyring of an operating system does. It is used where it is named, and found by nobody."""
-
-    priority = 5
-    viable = False
-
-    def __init__(self) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
-        self.kept: dict[tuple[str, str], str] = {}
-
-    def get_password(self, service: str, username: str) -> str | None:
-        return self.kept.get((service, username))
-
-    def set_password(self, service: str, username: str, password: str) -> None:
-        self.kept[service, username] = password
-
-    def delete_password(self, service: str, username: str) -> None:
-        del self.kept[service, username]
-
-
-@contextmanager
-def using(chosen: KeyringBackend) -> Iterator[None]:
-    before = keyring.get_keyring()
-    keyring.set_keyring(chosen)
-    try:
-        yield
-    finally:
-        keyring.set_keyring(before)
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -10,31 +10,10 @@ import subprocess
 import time
 from pathlib import Path
 
-import pytest
-
 from memsync_client.client import Client
 from memsync_client.keyring import Role
 from memsync_client.vault import Vault
-from tests.e2e.machines import MEMSYNC, SECONDS, Machine, grant, new_machine, new_owner, new_vault, texts
-from tests.nodes import Chain
-
-
-@pytest.fixture
-def machine(tmp_path: Path) -> Machine:
-    made = new_machine(tmp_path / "machine")
-    made.forked = True
-    return made
-
-
-@pytest.fixture
-def desk(chain: Chain, machine: Machine) -> Client:
-    machine.folder.parent.mkdir(parents=True)
-    return new_owner(machine.folder, chain.rpc_url)
-
-
-@pytest.fixture
-def novel(desk: Client, tmp_path: Path) -> Vault:
-    return new_vault(desk, "novel", tmp_path / "blobs")
+from tests.e2e.machines import MEMSYNC, SECONDS, Machine, grant, texts
 
 
 def shown(machine: Machine, *words: str, **environment: str) -> str:

@@ -23,7 +23,7 @@ from memsync_client.client import Client
 from memsync_client.home import Home
 from memsync_client.vault import Vault
 from tests.client.exports import chatgpt_zip
-from tests.e2e.machines import PASSPHRASE, Done, Machine, keystore, new_machine
+from tests.e2e.machines import PASSPHRASE, Done, Machine, end, keystore, new_machine
 from tests.nodes import Chain
 
 ROOT = Path(__file__).parents[2]
@@ -175,7 +175,7 @@ class Life:
     def serve(self, machine: Machine, words: list[str]) -> None:
         """Starts what serves until it is ended, and waits until it does."""
         process = machine.start("--passphrase-fd", "0", *words, "--json", stdin=subprocess.PIPE)
-        self.stack.callback(_end, process)
+        self.stack.callback(end, process)
         assert process.stdin is not None
         assert process.stdout is not None
         process.stdin.write(f"{machine.passphrase}\n")
@@ -184,18 +184,6 @@ class Life:
         assert ready, process.stderr and process.stderr.read()
         if words[0] == "relay":
             self.relay = json.loads(ready)["data"]["url"]
-
-
-def _end(process: subprocess.Popen[str]) -> None:
-    process.terminate()
-    try:
-        process.wait(timeout=20)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
-    for stream in (process.stdout, process.stderr):
-        if stream:
-            stream.close()
 
 
 def test_readme__every_command__runs(chain: Chain, tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from memsync_client.reader import Reader, new_reader
 from memsync_client.relayer import Relayer, RelayServer, Terms
 from memsync_client.sending import Patience
 from memsync_client.session import Session
-from tests.e2e.machines import PASSPHRASE, new_machine, new_owner, new_vault, texts
+from tests.e2e.machines import PASSPHRASE, end, new_machine, new_owner, new_vault, texts
 from tests.e2e.test_node_account import node_owner
 from tests.nodes import Chain
 
@@ -138,7 +138,6 @@ def test_command__sync_with_a_relayer_of_its_own_process(chain: Chain, owner: Cl
         done = machine.quick("--home", str(owner.home.folder), "sync", "--relay", url)
         assert "1 sealed" in done.out, done.out + done.err
     finally:
-        process.terminate()
-        process.communicate(timeout=20)
+        end(process)
     assert process.returncode == 0
     assert owner.session.registry.balance(owner.session.config.owner) == 0

@@ -8,34 +8,13 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from memsync_client.client import Client
 from memsync_client.glance import read_glance
 from memsync_client.home import Home
 from memsync_client.standing import standing
 from memsync_client.vault import Vault
-from tests.e2e.machines import Machine, again, grant, new_machine, new_owner, new_vault
+from tests.e2e.machines import Machine, again, grant, new_machine
 from tests.nodes import Chain, transact
-
-
-@pytest.fixture
-def machine(tmp_path: Path) -> Machine:
-    made = new_machine(tmp_path / "machine")
-    made.forked = True
-    return made
-
-
-@pytest.fixture
-def desk(chain: Chain, machine: Machine) -> Client:
-    """The library's view of the machine's home."""
-    machine.folder.parent.mkdir(parents=True)
-    return new_owner(machine.folder, chain.rpc_url)
-
-
-@pytest.fixture
-def novel(desk: Client, tmp_path: Path) -> Vault:
-    return new_vault(desk, "novel", tmp_path / "blobs")
 
 
 def asked_nothing(client: Client) -> Client:

@@ -129,14 +129,17 @@ def disconnect(app: App, program: str, name: str | None, dry_run: bool, yes: boo
     price = connecting.price_of_undoing(vault, link)
     who = link.reader or "nobody"
     if dry_run:
-        app.result(data | price_data(price), f"Would revoke {who}{price_of(app, price)}. Nothing written.")
+        app.result(
+            data | price_data(price),
+            f"Would write this, and leave {who} no grant{price_of(app, price)}. Nothing written.",
+        )
         return
-    app.confirm(f'Write this, and revoke {who} from "{vault.label}"{price_of(app, price)}?', yes)
+    app.confirm(f'Write this, and leave {who} no grant of "{vault.label}"{price_of(app, price)}?', yes)
     receipts = connecting.disconnect(vault, link, edits)
     app.result(
         data | {"transactions": [receipt_data(receipt) for receipt in receipts]},
-        f"{title(program)} opens nothing sealed from now on. What was sealed before, it may have kept."
-        + (f" {cost_of(app, receipts)}." if receipts else ""),
+        f"{title(program)} is disconnected, and opens nothing sealed from now on. "
+        "What was sealed before, it may have kept." + (f" {cost_of(app, receipts)}." if receipts else ""),
     )
 
 

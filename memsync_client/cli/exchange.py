@@ -49,14 +49,15 @@ def import_file(app: App, file: str, name: str | None, format: str | None, dry_r
         "waiting": target.waiting(),
     }
     memories = counted(len(report.drafts), "memory", "memories")
+    talks = f" from {counted(report.conversations, 'conversation', 'conversations')}" if report.conversations else ""
     kinds = ", ".join(f"{count:,} {kind}" for kind, count in report.kinds.items())
     left_out = ", ".join(f"{count:,} {what}" for what, count in sorted(report.skipped.items()))
     app.result(
         data,
-        f"{found}: {memories} from {counted(report.conversations, 'conversation', 'conversations')}.",
+        f"{found}: {memories}{talks}.",
         *([f"By type: {kinds}."] if kinds else []),
         *([f"Left out: {left_out}."] if left_out else []),
-        "Nothing written." if dry_run else f"{target.waiting()} waiting on this computer. Next: memsync sync",
+        "Nothing written." if dry_run else f"{target.waiting():,} waiting on this computer. Next: memsync sync",
     )
 
 

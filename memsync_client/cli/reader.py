@@ -54,7 +54,7 @@ def _source(app: App, name: str | None, reader_name: str | None) -> Vault | Read
 @click.option("--limit", type=click.IntRange(1), help="Only the last so many.")
 @printing
 def list_memories(app: App, name: str | None, reader_name: str | None, limit: int | None) -> None:
-    """All memories, oldest first, with the beginning of each id.
+    """All memories, in the order of their commits. Each has the beginning of its id before it.
 
     \b
     memsync list --limit 20

@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from .. import pricing
+from .. import connecting, pricing
 from ..access import DEFAULT_GRANT
 from ..cards import Card
 from ..errors import InvalidCard, StorageUnavailable, UnknownReader
@@ -406,7 +406,8 @@ def revoke(app: App, reader: str | None, everyone: bool, name: str | None, dry_r
     """
     if everyone == (reader is not None):
         raise click.UsageError("Name a reader, or --all.")
-    target = app.client().vault(name)
+    client = app.client()
+    target = client.vault(name)
     if dry_run:
         named = (reader or "").lower()
         found = [
@@ -422,6 +423,11 @@ def revoke(app: App, reader: str | None, everyone: bool, name: str | None, dry_r
     if everyone:
         app.confirm(f'Take back every grant of "{target.label}", also of devices with an account of their own?', yes)
     receipts = target.revoke(reader) if reader else target.revoke_all()
+    left = [
+        link.program
+        for link in connecting.links(client)
+        if link.vault_id == target.place.vault_id and (everyone or link.reader == reader)
+    ]
     app.result(
         {
             "reader": reader,
@@ -430,4 +436,5 @@ def revoke(app: App, reader: str | None, everyone: bool, name: str | None, dry_r
         },
         f"{reader or 'Whoever was granted'} opens nothing sealed from now on. What was sealed before, it may have kept."
         f" {cost_of(app, receipts)}.",
+        *(f"Its configuration still names this vault. Next: memsync disconnect {program}" for program in left),
     )

@@ -107,6 +107,15 @@ def test_connect__then_disconnect__the_program_reads_and_then_does_not(machine: 
     assert machine.refusal("disconnect", "cursor", "--yes")["cause"] == "Cursor is not connected to 'novel' here."
 
 
+def test_revoke__of_a_program_that_is_connected__says_how_its_configuration_goes(machine: Machine) -> None:
+    machine.data("connect", "cursor", "--yes")
+    done = machine.quick("revoke", "cursor")
+    assert done.code == 0, done.err
+    assert done.out.splitlines()[-1].endswith("Next: memsync disconnect cursor")
+    assert machine.data("disconnect", "cursor", "--yes")["transactions"] == []
+    assert (machine.home / ".cursor" / "mcp.json").read_text() == BEFORE
+
+
 def test_connect__toml_and_to_propose__is_what_codex_reads_and_it_has_no_key_of_the_owners(machine: Machine) -> None:
     path = machine.home / ".codex" / "config.toml"
     path.write_text('model = "x" # why\n')

@@ -295,8 +295,6 @@ def _envelope(
 
 def _dummies(place: Place, epoch: int, count: int) -> list[bytes]:
     """To one key for all: that X-Wing's encapsulations do not show whose key they are to hides the holders, too."""
-    if not count:
-        return []
     nobody = PrivateKey(os.urandom(SECRET_BYTES)).public
     info = envelope_info(place, epoch, nobody.id)
     return [nobody.enclose(info, os.urandom(_PLAIN_BYTES)) for _ in range(count)]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -50,23 +52,29 @@ def test_node_account__that_the_node_does_not_sign_for__is_refused_at_init(chain
     assert not home.folder.exists()
 
 
-def test_node_account__killed_before_it_names_the_hash__the_commit_is_found(
-    chain: Chain, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@contextmanager
+def killed(*, sends: bool) -> Iterator[None]:
+    """What is done within ends before it hears the hash of its transaction, which was sent or not."""
+    send = Registry._send_by
+
+    def die(self: Registry, prepared: object, wallet: object) -> bytes:
+        if sends:
+            send(self, prepared, wallet)  # type: ignore[arg-type]
+        raise Killed
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Registry, "_send_by", die)
+        with pytest.raises(Killed):
+            yield
+
+
+def test_node_account__killed_before_it_names_the_hash__the_commit_is_found(chain: Chain, tmp_path: Path) -> None:
     """The journal has no transaction's hash then: the chain of heads alone says that it landed."""
     owner = node_owner(chain, tmp_path / "owner", 3)
     vault = new_vault(owner, "killed", tmp_path / "blobs")
     vault.remember("sent, and not known to be")
-    send = Registry._send_by
-
-    def die(self: Registry, prepared: object, wallet: object) -> bytes:
-        send(self, prepared, wallet)  # type: ignore[arg-type]
-        raise Killed
-
-    monkeypatch.setattr(Registry, "_send_by", die)
-    with pytest.raises(Killed):
+    with killed(sends=True):
         vault.sync()
-    monkeypatch.undo()
     assert vault.waiting() == 1
     after = Client(owner.home, PASSPHRASE).vault()
     result = after.sync()
@@ -75,44 +83,26 @@ def test_node_account__killed_before_it_names_the_hash__the_commit_is_found(
     assert after.verify().memories == 1
 
 
-def test_node_account__killed_in_a_clean_rotation__what_was_to_go_is_deleted(
-    chain: Chain, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_node_account__killed_in_a_clean_rotation__what_was_to_go_is_deleted(chain: Chain, tmp_path: Path) -> None:
     """Nothing is deleted before the transaction is final, and which one it was only the chain can tell."""
     owner = node_owner(chain, tmp_path / "owner", 5)
     vault = new_vault(owner, "cut", tmp_path / "blobs")
     vault.remember("kept through the cut")
     vault.sync()
     before = {path.name for path in (tmp_path / "blobs").iterdir()}
-    send = Registry._send_by
-
-    def die(self: Registry, prepared: object, wallet: object) -> bytes:
-        send(self, prepared, wallet)  # type: ignore[arg-type]
-        raise Killed
-
-    monkeypatch.setattr(Registry, "_send_by", die)
-    with pytest.raises(Killed):
+    with killed(sends=True):
         vault.rotate(clean=True)
-    monkeypatch.undo()
     after = Client(owner.home, PASSPHRASE).vault()
     after.sync()
     assert (after.record().epoch, texts(after)) == (2, ["kept through the cut"])
     assert not before & {path.name for path in (tmp_path / "blobs").iterdir()}
 
 
-def test_node_account__killed_before_it_sends__the_commit_is_made_again(
-    chain: Chain, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_node_account__killed_before_it_sends__the_commit_is_made_again(chain: Chain, tmp_path: Path) -> None:
     owner = node_owner(chain, tmp_path / "owner", 4)
     vault = new_vault(owner, "killed before", tmp_path / "blobs")
     vault.remember("never sent")
-
-    def die(self: Registry, prepared: object, wallet: object) -> bytes:
-        raise Killed
-
-    monkeypatch.setattr(Registry, "_send_by", die)
-    with pytest.raises(Killed):
+    with killed(sends=False):
         vault.sync()
-    monkeypatch.undo()
     after = Client(owner.home, PASSPHRASE).vault()
     assert (after.sync().committed, after.waiting(), texts(after)) == (1, 0, ["never sent"])

@@ -109,7 +109,7 @@ def mcp(
     def opened() -> Proposals:
         return Proposals(Client(app.home, secret, rpc=app.rpc).vault(label), tools)
 
-    code = serve_owner(opened, f"the owner, vault {label}", way, partial(_ready, app))
+    code = serve_owner(opened, f"the owner, vault {label}", way, partial(_ready, app), tools)
     if code:
         sys.exit(code)
 

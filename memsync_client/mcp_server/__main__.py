@@ -8,6 +8,7 @@ import socket
 import sys
 
 from ..core_dumps import forbid_core_dumps
+from .http import calling_token
 from .link import OwnersVault
 from .serving import Way, serve
 
@@ -16,8 +17,10 @@ def main() -> None:
     """Serves until standard input ends, or the other half does."""
     forbid_core_dumps()
     face = json.loads(sys.argv[2])
-    vault = OwnersVault(socket.socket(fileno=int(sys.argv[1])))
-    serve(vault, face["reads_as"], Way(**face["way"]), vault.ready, vault)
+    way = Way(**face["way"])
+    connection = socket.socket(fileno=int(sys.argv[1]))
+    vault = OwnersVault(connection) if way.port is None else OwnersVault(connection, calling_token)
+    serve(vault, face["reads_as"], way, vault.ready, vault)
 
 
 if __name__ == "__main__":

@@ -35,15 +35,24 @@ class Tokens(TokenVerifier):
             tool = self._tools.tool_of(token)
         except MemSyncError:  # a file that can't be read lets nobody in
             return None
-        return None if tool is None else AccessToken(token="", client_id=tool, scopes=[])
+        return None if tool is None else AccessToken(token=token, client_id=tool, scopes=[])
 
 
 def calling_tool() -> str:
     """The name of the tool whose request is being answered."""
-    token = get_access_token()
-    if token is None:
+    return _access().client_id
+
+
+def calling_token() -> str:
+    """Its token, by which the half that has the key knows it, too."""
+    return _access().token
+
+
+def _access() -> AccessToken:
+    access = get_access_token()
+    if access is None:
         raise InvalidRequest("The request names no tool.", "Send its token: Authorization: Bearer …")
-    return token.client_id
+    return access
 
 
 def authentication(port: int) -> AuthSettings:

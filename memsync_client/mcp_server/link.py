@@ -7,7 +7,7 @@ import os
 import queue
 import socket
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -75,10 +75,11 @@ class Packed:
 
 class OwnersVault:
     """The vault as the process without keys sees it. Used from any thread. It ends with the process at the other
-    end."""
+    end, which takes no tool's name from here: ``token`` gives that of whichever is calling, where there are several."""
 
-    def __init__(self, connection: socket.socket) -> None:
+    def __init__(self, connection: socket.socket, token: Callable[[], str] = lambda: "") -> None:
         self._connection = connection
+        self._token = token
         self._answers: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._known: dict[bytes, Memory] = {}
@@ -103,13 +104,13 @@ class OwnersVault:
                 self._memories,
             )
 
-    def add(self, tool: str, text: str, tags: Sequence[str]) -> Answer:
+    def add(self, _: str, text: str, tags: Sequence[str]) -> Answer:
         """Proposes to add a memory."""
-        return self._propose({"ask": "add", "tool": tool, "text": text, "tags": list(tags)})
+        return self._propose({"ask": "add", "text": text, "tags": list(tags)})
 
-    def forget(self, tool: str, memory_id: str) -> Answer:
+    def forget(self, _: str, memory_id: str) -> Answer:
         """Proposes to forget one."""
-        return self._propose({"ask": "forget", "tool": tool, "id": memory_id})
+        return self._propose({"ask": "forget", "id": memory_id})
 
     def ready(self, url: str) -> None:
         """Says where this process can be reached."""
@@ -118,7 +119,7 @@ class OwnersVault:
 
     def _propose(self, question: dict[str, Any]) -> Answer:
         with self._lock:
-            value = self._ask(question)
+            value = self._ask(question | {"token": self._token()})
         return Answer(value["id"], Taken(value["taken"]))
 
     def _ask(self, question: dict[str, Any]) -> dict[str, Any]:

@@ -7,6 +7,7 @@ import signal
 import socket
 from pathlib import Path
 from threading import Thread
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
@@ -324,24 +325,37 @@ def test_halves__the_one_that_hears_tools__has_no_secret_in_its_memory_and_ends_
     ended(*run(talk))
 
 
-@pytest.mark.parametrize(("tool", "said", "waiting"), [("claude", "waits", 0), (None, "is committed", 1)])
-def test_halves__the_one_that_hears_tools_names_a_trusted_tool__on_standard_input_it_is_what_was_started(
-    owner: Client, vault: Vault, tool: str | None, said: str, waiting: int
+@pytest.mark.parametrize("over_http", [False, True])
+def test_halves__the_one_that_hears_tools_names_a_trusted_tool__it_is_what_was_started_or_whose_token_it_has(
+    owner: Client, vault: Vault, over_http: bool
 ) -> None:
-    """Over HTTP (no tool was started) that half is believed, since it alone sees the tokens."""
     tools = Tools(owner.home.folder)
     tools.trust("notes", True)
+    trusted, other = tools.new_token("notes"), tools.new_token("claude")
     before = vault.waiting()
     ours, theirs = socket.socketpair()
-    with ours, theirs:
-        half = Thread(target=serve, args=(lambda: Proposals(vault, tools), ours, print, tool), daemon=True)
-        half.start()
-        send(theirs, {"ask": "add", "tool": "notes", "text": INES, "tags": []})
+
+    def asks(token: str, text: str = INES) -> dict[str, Any]:
+        send(theirs, {"ask": "add", "tool": "notes", "token": token, "text": text, "tags": []})
         value = receive(theirs)
         assert value is not None
-        assert value["taken"].startswith(said)
-        assert vault.waiting() == before + waiting
-        assert [proposal.tool for proposal in vault.proposals()] == ["claude"] * (1 - waiting)
+        return value
+
+    with ours, theirs:
+        known = tools if over_http else "claude"
+        half = Thread(target=serve, args=(lambda: Proposals(vault, tools), ours, print, known), daemon=True)
+        half.start()
+        assert asks(other)["taken"].startswith("waits")
+        assert [proposal.tool for proposal in vault.proposals()] == ["claude"]
+        if over_http:
+            for wrong in ("", tools.all()["notes"].token or ""):
+                assert asks(wrong)["error"][0] == "InvalidRequest"
+            assert vault.waiting() == before
+            assert asks(trusted, "Ines plays the cello.")["taken"].startswith("is committed")
+            assert vault.waiting() == before + 1
+            tools.remove_token("notes")
+        assert ("error" in asks(trusted, "Ines has a cat.")) == over_http
+        assert vault.waiting() == before + over_http
         theirs.sendall((2**32 - 1).to_bytes(4, "big"))  # nor has the other half gigabytes kept for it
         half.join(30)
         assert not half.is_alive()

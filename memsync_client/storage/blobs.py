@@ -4,7 +4,9 @@ for."""
 from __future__ import annotations
 
 import re
+import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from itertools import islice
 from pathlib import Path
@@ -15,6 +17,7 @@ from ..files import make_dir
 from ..sealing import MAX_BLOB, sha256
 from . import Storage
 from .ahead import Ahead, Fetch
+from .evm import EvmStorage
 from .file import FileStorage
 from .owed import Owed
 
@@ -49,6 +52,7 @@ class Blobs:
         self._copies = FileStorage(copies, durable=False) if copies else None
         self._owed = owed
         self._say = say
+        self._lock = threading.Lock()  # mirrors are written side by side, and each notes how that went
 
     @property
     def hosts(self) -> tuple[Storage, ...]:
@@ -111,23 +115,31 @@ class Blobs:
     # Writing ----------------------------------------------------------------------------------------------------------
 
     def store(self, blobs: Sequence[bytes], progress: Progress | None = None) -> None:
-        """Puts blobs into the copies and on every host, and reads them back from each. What a mirror does not take is
-        said and kept in mind; raises what the host on chain says.
+        """Puts blobs into the copies and on every host, side by side, and reads them back from each. What a mirror does
+        not take is said and kept in mind; raises what the host on chain says.
 
         A host on chain that is read only shows what a mirror was given.
         """
+        step = counting(progress, len(blobs) * sum(not host.read_only for host in self.hosts))
+        mirrors = [mirror for mirror in self.mirrors if not mirror.read_only]  # the others show what a host has
+        with ThreadPoolExecutor(1 + len(mirrors)) as pool:
+            beside = [pool.submit(self._keep_copies, blobs)]
+            beside += [
+                pool.submit(self._store_on, mirror, blobs, step) for mirror in mirrors if not _pays_from_wallet(mirror)
+            ]
+            if not self.host.read_only:
+                deliver(self.host, blobs, step)
+            for mirror in filter(_pays_from_wallet, mirrors):
+                self._store_on(mirror, blobs, step)
+            for work in beside:
+                work.result()
+        if self.host.read_only:
+            self._see(blobs)
+
+    def _keep_copies(self, blobs: Sequence[bytes]) -> None:
         if self._copies:
             make_dir(self._copies.folder)
             self._copies.put(blobs)
-        total = len(blobs) * sum(not host.read_only for host in self.hosts)
-        step = counting(progress, total)
-        if not self.host.read_only:
-            deliver(self.host, blobs, step)
-        for mirror in self.mirrors:
-            if not mirror.read_only:  # else it shows what another host has
-                self._store_on(mirror, blobs, step)
-        if self.host.read_only:
-            self._see(blobs)
 
     def _store_on(self, mirror: Storage, blobs: Sequence[bytes], step: Callable[[int], None]) -> None:
         owed = self._owed.of(mirror.name) if self._owed is not None else set()
@@ -137,12 +149,14 @@ class Blobs:
             deliver(mirror, [*blobs, *with_copies], step)
         except MemSyncError as error:
             count = len(blobs) + len(with_copies)
-            self._say(f"{mirror.name} has not taken {count} blobs: {error.cause} The next sync tries again.")
-            if self._owed is not None:
-                self._owed.add(mirror.name, new)
+            with self._lock:
+                self._say(f"{mirror.name} has not taken {count} blobs: {error.cause} The next sync tries again.")
+                if self._owed is not None:
+                    self._owed.add(mirror.name, new)
         else:
             if self._owed is not None and owed:
-                self._owed.remove(mirror.name, owed & (new | set(map(sha256, with_copies))))
+                with self._lock:
+                    self._owed.remove(mirror.name, owed & (new | set(map(sha256, with_copies))))
 
     def catch_up(self) -> None:
         """Brings to the mirrors what they could not take before, as far as this device has copies of it."""
@@ -225,13 +239,14 @@ class Blobs:
 
 def counting(progress: Progress | None, total: int) -> Callable[[int], None]:
     """What is told of each few that are done, and tells ``progress`` of all of them."""
-    done = 0
+    done, lock = 0, threading.Lock()
 
     def step(count: int) -> None:
         nonlocal done
-        done += count
-        if progress:
-            progress(done, total)
+        with lock:
+            done += count
+            if progress:
+                progress(done, total)
 
     return step
 
@@ -247,6 +262,11 @@ def deliver(host: Storage, blobs: Iterable[bytes], step: Callable[[int], None] =
                     f"Blob {blob_hash.hex()} does not come back from {host.name} as it was stored.", "Try again."
                 )
         step(len(some))
+
+
+def _pays_from_wallet(host: Storage) -> bool:
+    """Whether storing there asks whoever sits before this computer: one at a time."""
+    return isinstance(host, EvmStorage)
 
 
 def _read(host: Storage, hashes: Sequence[bytes]) -> Iterator[bytes]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -79,6 +80,30 @@ def test_store__mirror_away__said_and_delivered_with_the_next(
     assert len(said) == 1
     assert names(hosts[1]) == names(hosts[0])
     assert json.loads((tmp_path / "home" / "owed.json").read_bytes()) == {}
+
+
+def test_store__hosts_that_take_their_time__are_waited_for_side_by_side(hosts: list[FileStorage]) -> None:
+    all_here = threading.Barrier(3, timeout=30)
+
+    class Slow(FileStorage):
+        def put(self, blobs: Iterable[bytes]) -> list[bytes]:
+            all_here.wait()
+            return super().put(blobs)
+
+    first, *mirrors = [Slow(host.folder) for host in hosts]
+    Blobs(first, mirrors=mirrors).store(BLOBS)
+    assert names(hosts[0]) == names(hosts[1]) == names(hosts[2]) == {sha256(blob).hex() for blob in BLOBS}
+
+
+def test_store__mirrors_that_fail_at_once__are_all_owed(
+    hosts: list[FileStorage], said: list[str], tmp_path: Path
+) -> None:
+    owed = Owed(tmp_path / "owed.json")
+    mirrors = [FileStorage(tmp_path / f"gone{number}") for number in range(8)]
+    for _ in range(5):
+        Blobs(hosts[0], mirrors=mirrors, owed=owed, say=said.append).store(BLOBS)
+    assert len(said) == 40
+    assert all(owed.of(mirror.name) == {sha256(blob) for blob in BLOBS} for mirror in mirrors)
 
 
 def test_store__host_on_chain_away__refused_whatever_mirrors_took(blobs: Blobs, hosts: list[FileStorage]) -> None:

@@ -21,6 +21,10 @@ from scripts._artifact import CREATE2_DEPLOYER, CREATE2_DEPLOYER_CODE_HASH, Arti
 from scripts._deployment import Deployment, code_hash, default_path, read_records, write_records
 from scripts._options import json_option
 
+# The instruction that an older chain lacks and the compiler uses (MCOPY, of Cancun), and STOP. Code that has it is put
+# there all the same, and then fails where it is called.
+CANCUN_PROGRAM = "0x5f5f5f5e00"
+
 
 class DeploymentRefused(Exception):
     """A contract can't be deployed on this chain; the message says why."""
@@ -45,7 +49,7 @@ class Plan(NamedTuple):
 
 
 def is_deployed(artifact: Artifact, provider: ProviderAPI) -> bool:
-    """Whether the contract stands at its address. Raises DeploymentRefused if it could not get there."""
+    """Whether the contract stands at its address. Raises DeploymentRefused if it could not get there, or not run."""
     there = code_hash(provider, artifact.address)
     if there is not None and there != artifact.runtime_code_hash:
         raise DeploymentRefused(f"other code stands at {artifact.address}: {there}, not {artifact.runtime_code_hash}")
@@ -54,7 +58,18 @@ def is_deployed(artifact: Artifact, provider: ProviderAPI) -> bool:
         found = "no code there" if deployer is None else "other code there"
         lacks = f"chain {provider.chain_id} lacks the CREATE2 deployer {CREATE2_DEPLOYER} ({found})"
         raise DeploymentRefused(f"{lacks}: have it put there first")
+    if there is None:
+        check_instructions(provider)
     return there is not None
+
+
+def check_instructions(provider: ProviderAPI) -> None:
+    """Raises DeploymentRefused if the chain is older than what the contracts are compiled for."""
+    try:
+        provider.make_request("eth_call", [{"data": CANCUN_PROGRAM}, "latest"])
+    except ApeException as error:
+        lacks = f"chain {provider.chain_id} does not run code for Cancun (MCOPY), as the contracts are"
+        raise DeploymentRefused(f"{lacks}: the node says {error}") from error
 
 
 def plan(artifacts: tuple[Artifact, ...], provider: ProviderAPI) -> Plan:

@@ -97,9 +97,9 @@ def run(provider: ProviderAPI, capsys: pytest.CaptureFixture[str]) -> Run:
 
 
 @contextmanager
-def another_chain(chain_id: int) -> Iterator[ProviderAPI]:
+def another_chain(chain_id: int, hardfork: str = "osaka") -> Iterator[ProviderAPI]:
     """Connected to an anvil of its own, until the block ends."""
-    command = ["anvil", "--port", "0", "--chain-id", str(chain_id), "--hardfork", "osaka"]
+    command = ["anvil", "--port", "0", "--chain-id", str(chain_id), "--hardfork", hardfork]
     node = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     try:
         assert node.stdout is not None
@@ -176,6 +176,18 @@ def test_deploy__no_deployer_on_chain__refused(
     with pytest.raises(DeploymentRefused, match=f"lacks the CREATE2 deployer {CREATE2_DEPLOYER} \\({found}\\)"):
         deploy(artifact, owner)
     assert owner.nonce == nonce
+
+
+@pytest.mark.parametrize("hardfork", ["paris", "shanghai"])
+def test_deploy__chain_older_than_the_code__refused_before_anything_is_sent(
+    hardfork: str, artifacts: tuple[Artifact, ...], owner: TestAccountAPI, tmp_path: Path
+) -> None:
+    """A chain of Shanghai would take the code, whose MCOPY it can't run: each string and signature would fail."""
+    with another_chain(7003, hardfork) as provider:
+        for attempt in (lambda: plan(artifacts, provider), lambda: deploy_all(artifacts, owner, tmp_path / "r.json")):
+            with pytest.raises(DeploymentRefused, match=r"chain 7003 does not run code for Cancun \(MCOPY\)"):
+                attempt()
+        assert provider.get_block("latest").number == 0
 
 
 def test_deploy__other_code_at_address__refused(

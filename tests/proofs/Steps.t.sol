@@ -91,6 +91,38 @@ contract Steps is AnyState {
         if (before.epochLag != 0 && before.grant != later.grant) assert(later.grant == 0);
     }
 
+    /// @dev So that what `Power` reads from storage is what the last call said: who and until when, and from when.
+    function check_offer_recovery_and_grant_are_as_last_said() public {
+        (Call memory call, Vault memory before, Vault memory later) = _anyStep();
+        uint256 first = call.isSigned ? 2 : 1;
+        uint256 named = uint256(_argument(call, first));
+        if (_is(call, MemoryRegistry.grant.selector, ISignedCalls.grantFor.selector)) {
+            uint256 grant = _grant(call.vaultId, before.tenure, address(uint160(uint256(_argument(call, first + 1)))));
+            assert(uint8(grant >> 40) == uint256(_argument(call, first + 2)));
+            assert(uint40(grant) == uint256(_argument(call, first + 3)));
+            assert(uint40(grant) > block.timestamp);
+        } else if (_is(call, MemoryRegistry.offer.selector, ISignedCalls.offerFor.selector)) {
+            assert(uint160(later.offer) == uint256(_argument(call, first + 1)));
+            assert(_offerExpiry(later.offer) == uint256(_argument(call, first + 2)));
+            assert(_offerExpiry(later.offer) > block.timestamp);
+        } else if (_is(call, MemoryRegistry.cancelOffer.selector, ISignedCalls.cancelOfferFor.selector)) {
+            assert(uint232(later.offer) == 0);
+        } else if (_is(call, MemoryRegistry.setRecovery.selector, ISignedCalls.setRecoveryFor.selector)) {
+            assert(uint160(later.recovery) == named);
+            assert(_readyAt(later.recovery) | uint160(later.recoveryOwner) == 0);
+        } else if (_is(call, MemoryRegistry.startRecovery.selector, ISignedCalls.startRecoveryFor.selector)) {
+            assert(uint160(later.recovery) == uint160(before.recovery));
+            assert(uint160(later.recoveryOwner) == named);
+            assert(named != 0);
+            assert(_readyAt(later.recovery) == block.timestamp + 21 days);
+        } else if (_is(call, MemoryRegistry.vetoRecovery.selector, ISignedCalls.vetoRecoveryFor.selector)) {
+            assert(uint160(later.recovery) == uint160(before.recovery));
+            assert(_readyAt(later.recovery) | uint160(later.recoveryOwner) == 0);
+        } else if (_is(call, MemoryRegistry.close.selector, ISignedCalls.closeFor.selector)) {
+            assert(uint232(later.offer) | uint232(later.recovery) | uint160(later.recoveryOwner) == 0);
+        }
+    }
+
     /// @dev What every rule may assume of the vault that a call names.
     function check_well_formed_vaults_stay_so() public {
         (,, Vault memory later) = _anyStep();

@@ -12,6 +12,7 @@ from ape.contracts import ContractInstance
 from ape.exceptions import ContractLogicError, VirtualMachineError
 from ape.managers.accounts import TestAccountManager
 from ape.managers.project import ProjectManager
+from eth_utils import keccak
 from hexbytes import HexBytes
 from web3.exceptions import ContractLogicError as Web3ContractLogicError
 
@@ -125,6 +126,20 @@ def test_arguments__beyond_their_types__are_refused_by_either_door(
             owner.transfer(registry, 0, data=data)
 
     assert storage_root(registry) == before
+
+
+@pytest.mark.parametrize("name", ["MemoryRegistry", "KeyRegistry", "BlobLog"])
+def test_ether_and_unknown_functions__are_refused_without_a_reason(
+    accounts: TestAccountManager, project: ProjectManager, owner: TestAccountAPI, name: str
+) -> None:
+    contract = accounts[8].deploy(getattr(project, name))
+    functions = [keccak(text=method.selector)[:4] + bytes(32 * 12) for method in contract.contract_type.methods]
+    sent = [(data, 0) for data in (b"", b"\xff", b"\xff" * 4, b"\xff" * 36)] + [(data, 1) for data in (b"", *functions)]
+    for data, value in sent:
+        call = {"from": owner.address, "to": contract.address, "data": HexBytes(data), "value": value}
+        with pytest.raises(Web3ContractLogicError) as caught:
+            contract.provider.web3.eth.call(call)
+        assert caught.value.data == "0x", data
 
 
 def beyond(call: bytes, place: int, kind: str) -> HexBytes | None:

@@ -1,4 +1,4 @@
-"""`offer` and `cancelOffer`. Invariants 2, 3, 4, 13 and 17."""
+"""`offer` and `cancelOffer`. Invariants 2, 3, 4, 13, 17 and 21."""
 
 import pytest
 from ape.api import TestAccountAPI

@@ -1,9 +1,10 @@
-"""`setRecovery`, `startRecovery`, `vetoRecovery` and `finishRecovery`. Invariants 2, 3, 13, 17 and 18."""
+"""`setRecovery`, `startRecovery`, `vetoRecovery` and `finishRecovery`. Invariants 2, 3, 13, 14, 17 and 18."""
 
 import pytest
 from ape.api import TestAccountAPI
 from ape.contracts import ContractInstance
 from ape.managers.chain import ChainManager
+from eth_utils import keccak
 
 from .helpers import (
     DAY,
@@ -12,10 +13,12 @@ from .helpers import (
     grant,
     grant_of,
     offer_of,
+    panics,
     reach_last_tenure,
     record_of,
     recovery_of,
     refused,
+    set_storage,
     word,
 )
 from .model import RECOVERY_DELAY, RECOVERY_WINDOW, ZERO_ADDRESS, Grant, Offer, Recovery
@@ -322,6 +325,40 @@ def test_finish_recovery__anyone_but_the_new_owner__is_refused(
     for account in (owner, rescuer, stranger):
         with refused(registry, "NotNewOwner", vaultId=vault, account=account.address):
             registry.finishRecovery(vault, sender=account)
+
+
+def test_recovery__attempt_at_its_end__panics_and_revoking_and_closing_work(
+    registry: ContractInstance,
+    owner: TestAccountAPI,
+    rescuer: TestAccountAPI,
+    reader: TestAccountAPI,
+    buyer: TestAccountAPI,
+    chain: ChainManager,
+    vault: bytes,
+    ready: int,
+) -> None:
+    grant(registry, vault, owner, reader, 2**40 - 1)
+    registry.offer(vault, 2, buyer, 2**40 - 1, sender=owner)
+    slot = int.from_bytes(keccak(vault + (4).to_bytes(32)))
+    held = int.from_bytes(registry.provider.get_storage(registry.address, slot))
+    set_storage(registry, slot, held | (2**32 - 1) << 160)
+    assert recovery_of(registry, vault).attempt == 2**32 - 1
+
+    for call, arguments, sender in (
+        ("setRecovery", (reader,), owner),
+        ("startRecovery", (reader,), rescuer),
+        ("vetoRecovery", (), owner),
+        ("accept", (), buyer),
+    ):
+        with panics(registry):
+            getattr(registry, call)(vault, *arguments, sender=sender)
+    with panics(registry):
+        chain.pending_timestamp = ready
+        registry.finishRecovery(vault, sender=buyer)
+    registry.revoke(vault, reader, sender=owner)
+    registry.revokeAll(vault, sender=owner)
+    registry.close(vault, 5, bytes(32), sender=owner)
+    assert recovery_of(registry, vault) == Recovery()
 
 
 def test_recovery__unknown_vault__is_refused(registry: ContractInstance, owner: TestAccountAPI) -> None:

@@ -191,14 +191,20 @@ def another(value: Any) -> Any:
 
 @pytest.mark.parametrize("verb", VERBS)
 def test_signed__for_another_verb__is_refused(scene: Scene, relayer: TestAccountAPI, verb: str) -> None:
-    """Verbs with the same fields are told apart by the name of the struct alone."""
+    """Verbs with the same fields are told apart by their names, and where none has them the name counts as well."""
     signer, values = scene.signer(verb), scene.values(verb)
-    for other in VERBS:
-        if other == verb or [field.split()[0] for field in FIELDS[other].split(",")] != [
-            field.split()[0] for field in FIELDS[verb].split(",")
-        ]:
-            continue
-        signature = sign(typed_data(scene.registry, other, signer.address, values, NO_DEADLINE), signer)
+    kinds = [field.split()[0] for field in FIELDS[verb].split(",")]
+    messages = [
+        typed_data(scene.registry, other, signer.address, values, NO_DEADLINE)
+        for other in VERBS
+        if other != verb and [field.split()[0] for field in FIELDS[other].split(",")] == kinds
+    ]
+    with pytest.MonkeyPatch.context() as patch:
+        other = VERBS[VERBS.index(verb) - 1]
+        patch.setitem(FIELDS, other, FIELDS[verb])
+        messages.append(typed_data(scene.registry, other, signer.address, values, NO_DEADLINE))
+    for message in messages:
+        signature = sign(message, signer)
         with invalid(scene, verb, signer.address, values):
             send(scene.registry, relayer, verb, signer.address, values, NO_DEADLINE, signature)
 
@@ -229,6 +235,13 @@ def test_signed__by_an_account_that_may_not__is_refused_before_its_signature_cou
     for account in (relayer.address, ZERO_ADDRESS):
         with refused(scene.registry, "UnknownVault", vaultId=word("no vault")):
             send(scene.registry, relayer, verb, account, unknown, 0, b"")
+
+
+@pytest.mark.parametrize("verb", [verb for verb in VERBS if verb != "create"])
+def test_signed__closed_vault__is_refused(scene: Scene, relayer: TestAccountAPI, verb: str) -> None:
+    scene.registry.close(scene.vault, 3, NONE, sender=scene.accounts["owner"])
+    with refused(scene.registry, "VaultClosed", vaultId=scene.vault):
+        relay(scene.registry, relayer, verb, scene.signer(verb), *scene.values(verb))
 
 
 @pytest.mark.parametrize("verb", ["create", "accept", "finishRecovery"])

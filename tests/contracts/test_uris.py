@@ -1,4 +1,4 @@
-"""`contentURI` and `keyringURI`."""
+"""`contentURI` and `keyringURI`. Invariant 22."""
 
 import pytest
 from ape.api import TestAccountAPI

@@ -107,7 +107,8 @@ interface IMemoryRegistry {
 
     /// @notice Rights were lent, or a living grant was raised.
     /// @dev Replaces what an earlier `Granted` of the same tenure said of this grantee. It counts until `expiresAt`, a
-    /// `Revoked` of the grantee or the next `RevokedAll`. Never emitted while the vault is locked.
+    /// `Revoked` of the grantee, or whatever comes next of `RevokedAll`, `Accepted`, `RecoveryFinished` and `Closed`.
+    /// Never emitted while the vault is locked.
     /// @param keyringHash The new keyring, or 0 where the old one was kept.
     event Granted(
         bytes32 indexed vaultId,
@@ -347,7 +348,7 @@ interface IMemoryRegistry {
     /// @dev The vault is listed under `acceptedVault` of the caller.
     /// Checked in this order: `UnknownVault`, `VaultClosed`, `NotOffered`, `OfferExpired`, `LastTenure`.
     /// Warning: head and keyring are still the former owner's, and so is every key to them. Until then the owner may
-    /// change everything but the offer, the tenure too: read the record first, and act on what it says afterwards.
+    /// change everything, the tenure and the offer's end too: read the record first, and act on what it says afterwards.
     function accept(bytes32 vaultId) external;
 
     /// @notice Names the account that may start a recovery, or none. Ends a pending recovery. Owner only.

@@ -91,6 +91,8 @@ interface ISignedCalls {
     ) external;
 
     /// @notice `rotate` for an owner that signed it.
+    /// @dev A commit that brings the keyring of a new epoch gets in its way, and a writer with `KEYS` may send one;
+    /// `rotate` names nothing.
     /// @param expectedEpoch The vault's current epoch; else `WrongEpoch`.
     function rotateFor(
         address account, bytes32 vaultId, uint32 expectedEpoch, uint256 deadline, bytes calldata signature

@@ -27,7 +27,7 @@ from .files import make_dir, write_atomic
 from .glance import write_glance
 from .heads import FIRST, seal_head
 from .holding import KIT_NAME
-from .home import Config, Home, KitNote
+from .home import ANCHOR, Config, Home, KitNote, SealedFile, write_anchor
 from .hosting import PUBLIC_HOSTS, check_base_uri
 from .keyfile import Passphrase, ask
 from .keyring import (
@@ -234,6 +234,8 @@ class Client:
         if roster is None:
             raise AccessEnded("This key is a reader's, not a device's.", "Restore from a device key file of the owner.")
         with session.lock():
+            sealed = SealedFile(self.home.vault_folder(vault_id) / ANCHOR, session.device, session.place(vault_id))
+            write_anchor(sealed, anchor)  # the node may show another vault when it is asked again
             label, labels = roster.name, self.home.labels()
             while labels.get(label, vault_id) != vault_id:
                 label += "+"

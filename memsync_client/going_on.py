@@ -179,7 +179,7 @@ class GoingOnVault(HostedVault):
         opens."""
         history, seen = self._session.registry.keyring_history(self.place.vault_id), read_seen(self._seen)
         blobs = self._blobs(record)
-        root = seen.keys.anchor if seen else None
+        root = seen.keys.anchor if seen else self._anchor
         if root is None:
             rings = (self._ring(blobs, blob_hash, epoch) for blob_hash, epoch, _ in history)
             root = next((ring.keys.anchor for ring in rings if ring), None)

@@ -411,6 +411,24 @@ def read_seen(file: SealedFile) -> Seen | None:
     return Seen(value["version"], value["head_version"], value["content_hash"], value["block"], keys, log, before)
 
 
+ANCHOR = "anchor"  # in the folder of a vault
+_ANCHOR = {"epoch": int, "writer": bytes, "check": bytes}
+
+
+def write_anchor(file: SealedFile, anchor: Anchor | None) -> None:
+    """Keeps what a vault must follow from, until the first state of it is kept; None where nobody has said."""
+    if anchor is None:
+        file.remove()
+    else:
+        file.write({"epoch": anchor.epoch, "writer": anchor.writer_public, "check": anchor.check})
+
+
+def read_anchor(file: SealedFile) -> Anchor | None:
+    """What a vault must follow from; None where nobody has said."""
+    value = file.read(_ANCHOR)
+    return Anchor(value["epoch"], value["writer"], value["check"]) if value else None
+
+
 def _json(value: dict[str, Any]) -> bytes:
     return json.dumps(value, indent=1, sort_keys=True).encode() + b"\n"
 

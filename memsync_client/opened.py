@@ -26,9 +26,10 @@ from .errors import (
     VersionTaken,
 )
 from .glance import Glance, read_glance, write_glance
-from .home import SealedFile, read_seen, write_seen
+from .home import ANCHOR, SealedFile, read_anchor, read_seen, write_seen
 from .inbox import Inbox
 from .keyring import EpochKeys, Roster, open_keyring
+from .keys import Anchor
 from .outbox import Outbox
 from .pack_notes import PackNotes
 from .packs import Entry, open_pack
@@ -208,6 +209,11 @@ class OpenedVault:
     def _seen(self) -> SealedFile:
         return self._sealed("seen")
 
+    @property
+    def _anchor(self) -> Anchor | None:
+        """What the sheet that this home began with has said of the vault."""
+        return read_anchor(self._sealed(ANCHOR))
+
     def _sealed(self, name: str) -> SealedFile:
         return SealedFile(self._folder / name, self._session.device, self.place)
 
@@ -232,13 +238,14 @@ class OpenedVault:
 
     def _open(self, record: VaultRecord, fetch: Fetch) -> View:
         seen = read_seen(self._seen)
+        anchor = None if seen else self._anchor
         *others, last = self._session.openers
         try:
             for key in others:
                 with suppress(AccessEnded):
-                    return open_view(self.place, record, fetch, key, seen, commits=self._commits)
+                    return open_view(self.place, record, fetch, key, seen, anchor, self._commits)
             try:
-                return open_view(self.place, record, fetch, last, seen, commits=self._commits)
+                return open_view(self.place, record, fetch, last, seen, anchor, self._commits)
             except AccessEnded:
                 raise left_out() from None
         except (AccessEnded, BlobMissing, ForeignKeyring, Tampered) as error:

@@ -14,6 +14,7 @@ import pytest
 
 from memsync_client import reading
 from memsync_client.client import Client, restore
+from memsync_client.devices import add_device, join, new_device
 from memsync_client.errors import (
     ForeignKeyring,
     InsufficientFunds,
@@ -26,7 +27,7 @@ from memsync_client.errors import (
 from memsync_client.heads import FIRST, seal_head
 from memsync_client.home import Home, read_seen
 from memsync_client.keyring import Holder, OwnerKeys, Role, Roster, new_import_key, seal_keyring
-from memsync_client.keys import HolderKey
+from memsync_client.keys import HolderKey, PublicKey
 from memsync_client.reader import Reader, card_of
 from memsync_client.records import CommitEvent
 from memsync_client.registry import Registry
@@ -137,12 +138,20 @@ def test_join__vault_that_a_node_invents__does_not_follow_from_the_invitation(
 ) -> None:
     granted = grant(vault, tmp_path / "tool", "claude")
     card = card_of(Home(tmp_path / "tool"), "claude", PASSPHRASE)
+    invent(vault, card.key, Role.READER, tmp_path / "blobs", monkeypatch)
+    (tmp_path / "tool" / "readers" / "claude" / "seen").unlink()
+    with pytest.raises(ForeignKeyring):
+        Reader(Home(tmp_path / "tool"), "claude", PASSPHRASE).join(granted.result.invitation)
+
+
+def invent(vault: Vault, key: PublicKey, role: Role, blobs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From now on the node shows another vault in the place of this one, with an envelope for ``key``."""
     keys, mallory = OwnerKeys.new(1), HolderKey(bytes(range(32)))
-    holder = Holder(card.key, Role.READER, "claude", 1, None, None, mallory.xwing.public.id)
+    holder = Holder(key, role, "claude", 1, None, None, mallory.xwing.public.id)
     invented = Roster("invented", new_import_key(), (holder,), vault.record().block.time)
     ring = seal_keyring(vault.place, keys, invented)
     head = seal_head(vault.place, 1, keys.secret, keys.writer_key, FIRST)
-    FileStorage(tmp_path / "blobs").put([ring, head])
+    FileStorage(blobs).put([ring, head])
     real = Registry.record
 
     def record(self: Registry, vault_id: bytes, block: int | None = None) -> Any:
@@ -153,12 +162,27 @@ def test_join__vault_that_a_node_invents__does_not_follow_from_the_invitation(
             keyring_hash=sha256(ring),
             version=1,
             head_version=1,
+            epoch=1,
+            head_epoch=1,
         )
 
     monkeypatch.setattr(Registry, "record", record)
-    (tmp_path / "tool" / "readers" / "claude" / "seen").unlink()
-    with pytest.raises(ForeignKeyring):
-        Reader(Home(tmp_path / "tool"), "claude", PASSPHRASE).join(granted.result.invitation)
+
+
+def test_join__node_that_invents_a_vault_just_afterwards__does_not_follow_from_the_sheet(
+    lone: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The new device has looked at nothing yet but the keyring."""
+    vault = new_vault(lone, "novel", tmp_path / "blobs")
+    home = Home(tmp_path / "laptop")
+    sheet = add_device(lone, new_device(home, PASSPHRASE, "laptop", rpc=lone.session.config.rpc))
+    join(home, PASSPHRASE, sheet)
+    laptop = Client(home, PASSPHRASE)
+    with monkeypatch.context() as lying:
+        invent(vault, laptop.session.device_public, Role.DEVICE, tmp_path / "blobs", lying)
+        with pytest.raises(ForeignKeyring):
+            laptop.vault().memories()
+    assert texts(Client(home, PASSPHRASE).vault()) == []
 
 
 def test_join__reader_of_another_vault__is_refused(owner: Client, vault: Vault, tmp_path: Path) -> None:

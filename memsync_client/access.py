@@ -99,8 +99,7 @@ class LentVault(OpenedVault):
         ring = seal_keyring(self.place, keys, new.roster, view.keyring)
         call = registry.grant(self.place.vault_id, record.version, *terms, sha256(ring))
         prepared = self._session.prepare(call, self._session.owner_wallet)  # refused before anything is stored
-        self._blobs(record).store([ring])
-        receipt = self._session.land(prepared)
+        receipt = self._committer(record).land_with(ring, prepared)
         self._look(view, record.version + 1, receipt.block.number, new.roster)
         return GrantResult(card.name, expires, invitation, receipt)
 

@@ -29,7 +29,7 @@ from .session import Session
 from .storage.blobs import Blobs
 
 if TYPE_CHECKING:
-    from .transactions import Call
+    from .transactions import Call, Prepared
 
 NO_HASH = bytes(32)
 # ``own`` are the blobs that no other commit can use, the head first; ``entry`` is what the commit adds first to the
@@ -124,6 +124,20 @@ class Committer:
         made = [blob for _, blob in packs if blob]
         self._store(made)
         return sum(map(len, made))
+
+    def land_with(self, keyring: bytes, prepared: Prepared) -> Receipt:
+        """Stores a keyring, and lands the call that names it beside a commit's. If it does not, the keyring is deleted
+        with what a next commit sweeps."""
+        self._store([keyring])
+        receipt = self._session.land(prepared)
+        doomed = self._doomed.read(_DOOMED)
+        if doomed:
+            left = [orphan for orphan in doomed["orphans"] if orphan != sha256(keyring)]
+            if left or doomed["blobs"] or doomed["left"]:
+                self._doomed.write(doomed | {"orphans": left})
+            else:
+                self._doomed.remove()
+        return receipt
 
     def _store(self, blobs: Sequence[bytes], progress: Progress | None = None) -> None:
         if blobs:

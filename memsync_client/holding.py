@@ -56,9 +56,8 @@ class HeldVault(LentVault):
                 self.place.vault_id, record.version, account, rights, expires, key_id, blob and sha256(blob)
             )
             prepared = self._session.prepare(call, self._session.owner_wallet)
-            if blob:
-                self._blobs(record).store([blob])
-            receipt = self._session.land(prepared)
+            committer = self._committer(record)
+            receipt = committer.land_with(blob, prepared) if blob else self._session.land(prepared)
             self._look(view, record.version + 1, receipt.block.number, after)
             return receipt
 

@@ -182,6 +182,26 @@ def test_kill__before_every_third_effect_of_a_sync__no_blob_stays_that_nothing_n
     assert point > 8
 
 
+def test_kill__before_each_effect_of_a_grant__no_keyring_stays_that_the_chain_does_not_name(
+    world: World, host: Path
+) -> None:
+    """It has an envelope for a reader that was never granted."""
+    world.sync()
+    for point in count(2, 2):
+        before = {path.name for path in host.iterdir()}
+        unfinished = killed_at(partial(world.grant, "public", 90 + point), point)
+        world.vault().remember(f"point {point}")
+        world.sync()
+        view, registry = world.vault()._view(world.vault().record()), world.owner.session.registry
+        keyrings = registry.keyrings(view.record.vault_id)
+        named = {blob_hash.hex() for blob_hash in (*view.named, view.record.content_hash, *keyrings)}
+        assert {path.name for path in host.iterdir()} - before <= named, point
+        assert world.vault().verify().whole
+        if not unfinished:
+            break
+    assert point > 4
+
+
 def test_forget__what_a_killed_sync_may_have_stored__is_gone_from_the_host_too(world: World, host: Path) -> None:
     """It waits here, and a pack with it is on the host, which every reader could open."""
     world.sync()

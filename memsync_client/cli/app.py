@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import threading
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -299,26 +300,30 @@ def report(app: App, name: str, exit_code: int, cause: str, next_step: str) -> N
 
 
 class _Bar:
-    """A bar on a terminal: drawn with the first step of several, and ended before anything else is said."""
+    """A bar on a terminal: drawn with the first step of several, and ended before anything else is said. Used from any
+    thread."""
 
     def __init__(self, app: App, label: str) -> None:
         self._app, self._label = app, label
         self._drawn: Any = None
+        self._lock = threading.Lock()
 
     def step(self, done: int, total: int) -> None:
         """See Progress."""
-        if self._drawn is None and done < total:
-            self._drawn = click.progressbar(length=total, label=self._label, file=sys.stderr, color=self._app.color)
-            self._drawn.render_progress()
-        if self._drawn:
-            self._drawn.length = total
-            self._drawn.update(done - self._drawn.pos)
+        with self._lock:
+            if self._drawn is None and done < total:
+                self._drawn = click.progressbar(length=total, label=self._label, file=sys.stderr, color=self._app.color)
+                self._drawn.render_progress()
+            if self._drawn:
+                self._drawn.length = total
+                self._drawn.update(done - self._drawn.pos)
 
     def end(self) -> None:
         """Leaves it as it stands, on a line of its own."""
-        if self._drawn:
-            self._drawn.render_finish()
-            self._drawn = None
+        with self._lock:
+            if self._drawn:
+                self._drawn.render_finish()
+                self._drawn = None
 
 
 @contextmanager

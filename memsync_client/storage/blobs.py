@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from itertools import islice
+from itertools import islice, takewhile
 from pathlib import Path
 
 from ..bounded import each
@@ -122,17 +122,24 @@ class Blobs:
         """
         step = counting(progress, len(blobs) * sum(not host.read_only for host in self.hosts))
         mirrors = [mirror for mirror in self.mirrors if not mirror.read_only]  # the others show what a host has
+        ended = threading.Event()
         with ThreadPoolExecutor(1 + len(mirrors)) as pool:
             beside = [pool.submit(self._keep_copies, blobs)]
             beside += [
-                pool.submit(self._store_on, mirror, blobs, step) for mirror in mirrors if not _pays_from_wallet(mirror)
+                pool.submit(self._store_on, mirror, blobs, step, ended)
+                for mirror in mirrors
+                if not _pays_from_wallet(mirror)
             ]
-            if not self.host.read_only:
-                deliver(self.host, blobs, step)
-            for mirror in filter(_pays_from_wallet, mirrors):
-                self._store_on(mirror, blobs, step)
-            for work in beside:
-                work.result()
+            try:
+                if not self.host.read_only:
+                    deliver(self.host, blobs, step)
+                for mirror in filter(_pays_from_wallet, mirrors):
+                    self._store_on(mirror, blobs, step, ended)
+                for work in beside:
+                    work.result()
+            except BaseException:
+                ended.set()  # whoever interrupts this waits for what is just being sent, and no more
+                raise
         if self.host.read_only:
             self._see(blobs)
 
@@ -141,12 +148,15 @@ class Blobs:
             make_dir(self._copies.folder)
             self._copies.put(blobs)
 
-    def _store_on(self, mirror: Storage, blobs: Sequence[bytes], step: Callable[[int], None]) -> None:
+    def _store_on(
+        self, mirror: Storage, blobs: Sequence[bytes], step: Callable[[int], None], ended: threading.Event
+    ) -> None:
+        """Puts blobs on a mirror, and what it is owed, until ``ended``."""
         owed = self._owed.of(mirror.name) if self._owed is not None else set()
         new = {sha256(blob) for blob in blobs}
         with_copies = [data for blob_hash in owed - new if (data := self._copy(blob_hash)) is not None]
         try:
-            deliver(mirror, [*blobs, *with_copies], step)
+            deliver(mirror, takewhile(lambda _: not ended.is_set(), [*blobs, *with_copies]), step)
         except MemSyncError as error:
             count = len(blobs) + len(with_copies)
             with self._lock:
@@ -154,14 +164,14 @@ class Blobs:
                 if self._owed is not None:
                     self._owed.add(mirror.name, new)
         else:
-            if self._owed is not None and owed:
+            if self._owed is not None and owed and not ended.is_set():
                 with self._lock:
                     self._owed.remove(mirror.name, owed & (new | set(map(sha256, with_copies))))
 
     def catch_up(self) -> None:
         """Brings to the mirrors what they could not take before, as far as this device has copies of it."""
         for mirror in self.mirrors if self._owed else ():
-            self._store_on(mirror, [], lambda _: None)
+            self._store_on(mirror, [], lambda _: None, threading.Event())
 
     def _see(self, blobs: Sequence[bytes]) -> None:
         """Reads back from a host that only shows."""

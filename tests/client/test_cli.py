@@ -9,6 +9,7 @@ import pty
 import subprocess
 import sys
 import textwrap
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,7 +20,7 @@ import pytest
 
 from memsync_client.cards import Card, Invitation
 from memsync_client.cli import main
-from memsync_client.cli.app import one_entry, root, safe
+from memsync_client.cli.app import App, one_entry, progress_bar, root, safe
 from memsync_client.cli.given import memory_text, text_of
 from memsync_client.errors import InvalidCard, InvalidInvitation, InvalidMemory, NotInitialised
 from memsync_client.home import Home
@@ -306,3 +307,35 @@ def test_unforeseen_error__is_told_without_its_traceback(
     else:
         assert "error: internal error (ZeroDivisionError)\n" in said.err
         assert "MEMSYNC_DEBUG=1" in said.err
+
+
+def test_bar__something_is_said_while_it_is_drawn__is_drawn_to_its_end_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Hosts are written side by side, and one may say what is wrong while another tells how far it is."""
+    app = App(Home(tmp_path))
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    monkeypatch.setenv("TERM", "xterm")
+    said = threading.Event()
+    drawn: list[bool] = []
+
+    class Bar:
+        pos = 0
+
+        def update(self, _: int) -> None:
+            said.wait(0.1)
+            drawn.append(said.is_set())
+
+        def render_progress(self) -> None:
+            talking.start()
+
+        def render_finish(self) -> None:
+            said.set()
+
+    monkeypatch.setattr(click, "progressbar", lambda **_: Bar())
+    talking = threading.Thread(target=lambda: app.say("a mirror is away"))
+    with progress_bar(app, "storing") as step:
+        assert step
+        step(1, 3)
+        talking.join()
+    assert drawn == [False]

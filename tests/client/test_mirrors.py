@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -104,6 +105,41 @@ def test_store__mirrors_that_fail_at_once__are_all_owed(
         Blobs(hosts[0], mirrors=mirrors, owed=owed, say=said.append).store(BLOBS)
     assert len(said) == 40
     assert all(owed.of(mirror.name) == {sha256(blob) for blob in BLOBS} for mirror in mirrors)
+
+
+def test_store__interrupted__mirrors_end_with_what_they_are_just_sending(
+    hosts: list[FileStorage], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ctrl-C must not wait until a slow mirror has all of an import; and what it was owed, it is owed still."""
+    at_work, waited_for = threading.Event(), threading.Event()
+    taken: list[int] = []
+
+    class Pool(ThreadPoolExecutor):
+        def __exit__(self, *args: Any) -> Any:
+            waited_for.set()
+            return super().__exit__(*args)
+
+    class Interrupted(FileStorage):
+        def put(self, _: Iterable[bytes]) -> list[bytes]:
+            assert at_work.wait(30)
+            raise KeyboardInterrupt
+
+    class Slow(FileStorage):
+        def put(self, blobs: Iterable[bytes]) -> list[bytes]:
+            at_work.set()
+            assert waited_for.wait(30)
+            stored = super().put(blobs)
+            taken.append(len(stored))
+            return stored
+
+    monkeypatch.setattr("memsync_client.storage.blobs.ThreadPoolExecutor", Pool)
+    many = [str(number).encode() for number in range(100)]
+    owed = Owed(tmp_path / "owed.json")
+    owed.add(str(hosts[1].folder), {sha256(many[-1])})
+    with pytest.raises(KeyboardInterrupt):
+        Blobs(Interrupted(hosts[0].folder), mirrors=[Slow(hosts[1].folder)], owed=owed).store(many)
+    assert taken == [32]
+    assert owed.of(str(hosts[1].folder)) == {sha256(many[-1])}
 
 
 def test_store__host_on_chain_away__refused_whatever_mirrors_took(blobs: Blobs, hosts: list[FileStorage]) -> None:

@@ -73,6 +73,8 @@ def _check(value: Any, depth: int) -> None:
     elif kind is str:
         value.encode("utf-8")
     elif kind is list:
+        if value and depth == _MAX_DEPTH:
+            raise ValueError("nested too deeply")  # byte strings are not looked at one by one
         for item in value:
             if type(item) is not bytes:
                 _check(item, depth + 1)

@@ -18,7 +18,7 @@ from .keys import KEY_ID_BYTES, Anchor, PublicKey
 from .sealing import SECRET_BYTES, Place, sha256
 
 MAX_NAME_BYTES = 64
-_MAX_TEXT = 65_536
+MAX_TEXT = 2**20  # characters: a sheet of some 7,000 vaults
 _ADDRESS_BYTES, _VAULT_BYTES = 20, 32
 _LIKE_ADDRESS = re.compile(r"0x\s*[0-9a-f]{6}", re.IGNORECASE)  # whole ones, and such as 0x7099…79C8
 _LAST_TIME = 253_402_300_799  # the end of the year 9999, in seconds since 1970
@@ -214,8 +214,10 @@ def _write(kind: str, value: dict[str, Any]) -> str:
 
 
 def _read(kind: str, text: str, shape: dict[str, Any], error: type[MemSyncError], what: str) -> dict[str, Any]:
-    text = "".join(text[:_MAX_TEXT].split())  # mail programs break long lines
     again = f"Copy the whole {what} again: one line that begins with {kind}1: and ends with 8 digits."
+    if len(text) > MAX_TEXT:
+        raise error(f"The {what} is longer than any can be.", again)
+    text = "".join(text.split())  # mail programs break long lines
     head, _, checksum = text.rpartition(":")
     prefix, _, payload = head.partition(":")
     if not prefix.startswith(kind):

@@ -156,6 +156,7 @@ NOT_CANONICAL = {
     "2^64 - 1 items declared": "9bffffffffffffffff",
     "2^64 - 1 pairs declared": "bbffffffffffffffff",
     "nine lists deep": "81" * 9 + "f6",
+    "nine lists deep, a byte string in the last": "81" * 9 + "40",
     "nine maps deep": "a16161" * 9 + "f6",
     "100,000 lists deep": "81" * 100_000 + "f6",
     "100,000 tags deep": "c1" * 100_000 + "f6",

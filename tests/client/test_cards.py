@@ -156,7 +156,8 @@ def test_parse__cut_or_with_text_around_it__refused(kind: Any, item: Any, error:
     for length in range(len(text)):
         with pytest.raises(error):
             kind.parse(text[:length])
-    for other in (f"my card: {text}", f"{text}.", f"{text}{text}", f"> {text}", "", "\n"):
+    far = f"{text}{' ' * 2**21}and more"
+    for other in (f"my card: {text}", f"{text}.", f"{text}{text}", f"> {text}", "", "\n", far):
         with pytest.raises(error):
             kind.parse(other)
 
@@ -318,6 +319,12 @@ def test_parse__of_arbitrary_text__raises_its_error_only(text: str) -> None:
         Invitation.parse(text)
     with pytest.raises(InvalidKit):
         Sheet.parse(text)
+
+
+def test_sheet__of_more_vaults_than_anybody_has__comes_back() -> None:
+    many = {secret(f"vault {number}"): ANCHOR for number in range(1_000)}
+    sheet = Sheet(**vars(SHEET) | {"anchors": many})
+    assert Sheet.parse(str(sheet)) == sheet
 
 
 def test_parse__of_a_very_long_text__is_not_read_to_its_end() -> None:

@@ -13,6 +13,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 
+from . import keyfile
+from .errors import NotInitialised
 from .files import storage_error, sync_folder
 from .home import Home, SealedFile
 from .inbox import Inbox
@@ -63,6 +65,14 @@ def make_ready(home: Home) -> None:
         sync_folder(home.folder)
     except OSError as error:
         raise storage_error(error, home.next_key) from None
+
+
+def newest_key(home: Home) -> PublicKey:
+    """What to seal to: the key that all vaults have and that is about to take the place of this home's, so that nothing
+    is left for the old one by a process that is killed just after that; else this home's."""
+    with suppress(NotInitialised):
+        return keyfile.public_key(home.ready_key)
+    return keyfile.public_key(home.device_key)
 
 
 def put_in_place(home: Home, place: Callable[[bytes], Place], old: HolderKey, new: HolderKey) -> None:

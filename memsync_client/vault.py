@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 
-from . import keyfile, memories
+from . import memories
 from .committing import Batch, Landed
 from .errors import (
     InvalidRequest,
@@ -30,7 +30,7 @@ from .outbox import SealedFolder, Waiting
 from .packs import Entry, entries
 from .reading import Fetch, Progress, View, by_newest, read_entries, read_forgotten
 from .records import VaultRecord
-from .rekeying import with_key
+from .rekeying import newest_key, with_key
 from .roster import roster_of
 from .sameness import fingerprint, form
 from .search import EVERYTHING, Filter, Hit, Index
@@ -117,11 +117,11 @@ class Vault(GoingOnVault):
         self._put(self._outbox, lambda key: self._outbox.add(key, items, imported=imported))
 
     def _put(self, folder: SealedFolder, add: Callable[[PublicKey], str]) -> None:
-        """Adds an entry to ``folder``, sealed to this device's key: to the new one, if that took its place just now."""
+        """Adds an entry to ``folder``, sealed to this device's key: to the new one, if it is about to follow."""
         while True:
-            key = keyfile.public_key(self._session.home.device_key)
+            key = newest_key(self._session.home)
             name = add(key)
-            if keyfile.public_key(self._session.home.device_key) == key:
+            if newest_key(self._session.home) == key:
                 return
             folder.remove([name])
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import select
 import subprocess
@@ -12,10 +13,13 @@ from pathlib import Path
 
 import pytest
 
-from memsync_client import canonical
+from memsync_client import canonical, keyfile
+from memsync_client.client import Client
 from memsync_client.errors import HomeDamaged, StorageUnavailable
+from memsync_client.home import Config, Home
 from memsync_client.memories import Memory, Source, to_record
 from memsync_client.outbox import Outbox, Waiting
+from memsync_client.rekeying import make_ready
 from memsync_client.sealing import seal
 from tests.client.material import OTHER_PLACES, PLACE, flipped, holder, memory, secret
 
@@ -45,6 +49,22 @@ def contents(waiting: list[Waiting]) -> list[list[Memory]]:
 
 
 # A device's new key ---------------------------------------------------------------------------------------------------
+
+
+def test_remember__while_a_new_key_takes_its_place__is_not_lost_with_the_old_one(tmp_path: Path) -> None:
+    """Whoever makes the key anew has looked through the outbox once, and is killed just after the old key is gone."""
+    home, vault_id = Home(tmp_path), PLACE.vault_id
+    home.write_config(Config(PLACE.chain_id, "http://nowhere", f"0x{PLACE.registry.hex()}", "0x" + "22" * 20))
+    home.label("novel", vault_id)
+    for path in (home.device_key, home.next_key):
+        keyfile.create(path, "a passphrase")
+    make_ready(home)
+    Client(home, "a passphrase").vault().remember("just now")
+    os.replace(home.ready_key, home.device_key)
+    waiting = Outbox(home.vault_folder(vault_id) / "outbox", PLACE).read(
+        keyfile.unlock(home.device_key, "a passphrase")
+    )
+    assert [item.content for entry in waiting for item in entry.memories] == ["just now"]
 
 
 def test_take_over__all_entries_open_with_the_new_key_alone_and_again_changes_nothing(outbox: Outbox) -> None:

@@ -93,12 +93,12 @@ class App(HoldsSecret):
             return
         if self.json or not sys.stdin.isatty():
             raise InvalidRequest(f"This needs a yes: {question}", "Look first with --dry-run, then add --yes.")
-        if not click.confirm(question, err=True):
+        if not click.confirm(safe(question), err=True):
             raise click.Abort
 
     def _may(self, question: str) -> bool:
         """Whether a person at the terminal says yes; nobody is there with --json."""
-        return not self.json and sys.stdin.isatty() and click.confirm(question, err=True)
+        return not self.json and sys.stdin.isatty() and click.confirm(safe(question), err=True)
 
     def client(self) -> Client:
         """The owner's home. Raises NotInitialised where there are readers only."""
@@ -115,7 +115,7 @@ class App(HoldsSecret):
         if self.bar:
             self.bar.end()
         if not self.json:
-            click.echo(f"  {text}", err=True, color=self.color)
+            click.echo(f"  {safe(text)}", err=True, color=self.color)
 
     def line(self, text: str) -> None:
         """A line of the answer that is true already, before the rest is."""

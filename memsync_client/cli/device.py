@@ -16,7 +16,7 @@ from ..errors import InvalidCard
 from ..kit import phrase
 from ..records import Receipt
 from ..vault import Vault
-from .app import App, cost_of, counted, printing, rpc_option, safe
+from .app import App, cost_of, counted, printing, rpc_option
 from .completing import device_names, files
 from .given import text_of
 from .kit import sheet_given
@@ -211,7 +211,7 @@ def device_remove(app: App, name: str, keep_added: bool, dry_run: bool, yes: boo
         app.result(data | {"dry_run": True, "last": plan.last}, what, *stay, "Nothing written.")
         return
     for line in stay:
-        app.say(safe(line))
+        app.say(line)
     app.confirm(f"{what} {', '.join(map(_who, remaining)) or 'Nobody'} would still hold keys. Go on?", yes)
     sent: list[Receipt] = []
 

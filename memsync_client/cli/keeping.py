@@ -25,7 +25,6 @@ from .app import (
     progress_bar,
     receipt_data,
     relay_option,
-    safe,
 )
 from .completing import vault_option
 from .lending import Duration
@@ -142,7 +141,7 @@ def forget(
         return
     if not yes and sys.stdin.isatty():
         for memory in found[:10]:
-            app.say(one_entry(f"{memory.id.hex()[:8]}  {safe(memory.content[:200])}"))
+            app.say(one_entry(f"{memory.id.hex()[:8]}  {memory.content[:200]}"))
         if len(found) > 10:
             app.say(f"… and {len(found) - 10:,} more")
     app.confirm(f'Forget {_memories(gone)} of "{target.label}" at level {level}, for good?', yes)

@@ -20,7 +20,7 @@ import pytest
 
 from memsync_client.cards import Card, Invitation
 from memsync_client.cli import main
-from memsync_client.cli.app import App, one_entry, progress_bar, root, safe
+from memsync_client.cli.app import App, one_entry, progress_bar, report_error, root, safe
 from memsync_client.cli.given import memory_text, text_of
 from memsync_client.errors import InvalidCard, InvalidInvitation, InvalidMemory, NotInitialised
 from memsync_client.home import Home
@@ -132,6 +132,33 @@ def test_entry__text_of_several_lines__can_not_pass_for_another_entry(newline: s
     first, *rest = safe(one_entry(f"4f1c0000  2026-01-31  true{newline}5a2b0000  2026-02-01  faked")).splitlines()
     assert first.startswith("4f1c0000")
     assert all(line.startswith(" " * 10) for line in rest)
+
+
+OBEYED = "\x00\x07\x08\r\x1b\x7f\x9b\xad\u200b\u202e\u2066\u2028\ufeff\ud800"
+
+
+@pytest.mark.parametrize("control", OBEYED, ids=ascii)
+def test_shown__control_character_of_another__reaches_no_terminal(
+    control: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def yes(question: str, **_: Any) -> bool:
+        asked.append(question)
+        return True
+
+    app = App(Home(tmp_path))
+    text = f"true {control}[2J\ttabs, new\nlines, \u00fcmlauts and \U0001f469\u200d\U0001f52c"
+    shown = text.replace(control, "\ufffd")
+    app.line(text)
+    app.say(text)
+    monkeypatch.setattr(sys.stdin, "isatty", lambda: True, raising=False)
+    monkeypatch.setattr(click, "confirm", yes)
+    app.confirm(text, False)
+    report_error(app, InvalidMemory(text, text))
+    out, err = capsys.readouterr()
+    assert (out, asked) == (f"{shown}\n", [shown])
+    assert err == f"  {shown}\nerror: {shown}\n       {shown}\n"
 
 
 def commands(group: click.Group) -> list[click.Command]:

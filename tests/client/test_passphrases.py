@@ -223,6 +223,7 @@ def test_command__named_keyring_that_is_unfit__is_refused(home: Home, name: str,
 def test_change__every_secret_is_the_same_under_the_new_one_alone(home: Home) -> None:
     before = secrets(home, PASSPHRASE)
     assert len(before) == 5
+    copy = Path(shutil.copy(home.device_key, home.folder.with_name("copy")))
     files = passphrases.change(home, PASSPHRASE, NEW)
     assert {str(path.relative_to(home.folder)) for path in files} == before.keys()
     assert secrets(home, NEW) == before
@@ -230,6 +231,7 @@ def test_change__every_secret_is_the_same_under_the_new_one_alone(home: Home) ->
     for path in files:
         with pytest.raises(WrongPassphrase):
             (wallet.unlock if path == home.wallet else keyfile.unlock)(path, PASSPHRASE)
+    assert keyfile.unlock(copy, PASSPHRASE).export() == keyfile.unlock(home.device_key, NEW).export()
     left = {path.name for path in home.folder.iterdir()}
     assert left == {"device.key", "device.key.next", "kit.key", "wallet.json", "readers", "lock"}
 

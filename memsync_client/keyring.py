@@ -486,7 +486,7 @@ def _decode_roster(body: bytes) -> Roster:
         if type(item) is not list or [type(part) for part in item] not in _HOLDER:
             raise Tampered("A line of the roster is malformed.", _DO_NOT_USE)
         key, role, name, since, expiry, address, added_by, pending = item
-        sound = role in _ROLES and 0 <= since < 2**32 and 0 <= expiry <= NEVER and len(added_by) == KEY_ID_BYTES
+        sound = role in _ROLES and 0 < since < 2**32 and 0 <= expiry <= NEVER and len(added_by) == KEY_ID_BYTES
         if not sound or (address is not None and len(address) != 20):
             raise Tampered("A line of the roster is malformed.", _DO_NOT_USE)
         try:

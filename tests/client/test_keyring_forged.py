@@ -323,6 +323,7 @@ def test_with_roster__of_a_sound_line__opens() -> None:
         roster_of([*LINE[:7], 0]),
         roster_of([*LINE[:4], -1, *LINE[5:]]),
         roster_of([*LINE[:3], -1, *LINE[4:]]),
+        roster_of([*LINE[:3], 0, *LINE[4:]]),
         roster_of([*LINE[:3], 2**32, *LINE[4:]]),
         roster_of() | {"import_key": bytes(31)},
         roster_of() | {"rotated": None},

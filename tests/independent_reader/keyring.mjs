@@ -150,7 +150,7 @@ const isHolder = (item) =>
     (key) => isBytes(key, 1216),
     (role) => isNumber(role, 1, 4),
     isText,
-    (since) => isNumber(since, 0, U32),
+    (since) => isNumber(since, 1, U32),
     (expires) => isNumber(expires, 0, YEAR_10000) || expires === BigInt(NEVER),
     (address) => address === null || isBytes(address, 20),
     (addedBy) => isBytes(addedBy, 32),

@@ -205,19 +205,30 @@ class LentVault(OpenedVault):
         return any(succeeded for _, succeeded in found)
 
     def change_holders(
-        self, change: Callable[[Roster], Roster], *, new_epoch: bool = False, keep_private: bool | None = None
+        self,
+        change: Callable[[Roster], Roster],
+        *,
+        new_epoch: bool = False,
+        keep_private: bool | None = None,
+        new_owner: bool = False,
     ) -> Receipt | None:
         """Commits a keyring with the roster that ``change`` makes of the present one, and an empty head.
 
         Who joins gets the keys of the present epoch; leaving somebody out needs ``new_epoch``, so that what is sealed
-        from then on is closed to it. On chain both look like any commit with a keyring. None if nothing was changed.
+        from then on is closed to it. On chain both look like any commit with a keyring. ``new_owner`` says that the
+        roster is the one of whoever has just come to own the vault. None if nothing was changed.
         """
 
         with self._session.lock():
-            return self._change_holders(change, new_epoch=new_epoch, keep_private=keep_private)
+            return self._change_holders(change, new_epoch=new_epoch, keep_private=keep_private, new_owner=new_owner)
 
     def _change_holders(
-        self, change: Callable[[Roster], Roster], *, new_epoch: bool = False, keep_private: bool | None = None
+        self,
+        change: Callable[[Roster], Roster],
+        *,
+        new_epoch: bool = False,
+        keep_private: bool | None = None,
+        new_owner: bool = False,
     ) -> Receipt | None:
         def attempt(view: View) -> Receipt | None:
             before = roster_of(view.keyring)
@@ -229,7 +240,7 @@ class LentVault(OpenedVault):
                 ring = replace(ring, roster=change(ring.roster))
             else:
                 ring = NewKeyring(view.keyring.owner_keys, after)
-            return self._commit(view, Batch([]), ring).receipt
+            return self._commit(view, Batch([]), ring, new_owner=new_owner).receipt
 
         return self._on_newest(attempt)
 

@@ -159,15 +159,15 @@ class Client:
         """This device, with the other devices and the kit that are in the roster of every vault that opens here; and
         those that are in some only. The kit that this home has noted counts where no vault opens: in a roster it may
         have been replaced since. Left out are accounts, whose rights on chain are granted vault by vault, and whoever
-        has the keys of a vault for a time, since it is offered to them. Where that is this device, the roster is
-        another person's."""
+        has the keys of a vault for a time, since it is offered to them. Where that is this device, or a vault has
+        just come to this account, the roster is another person's."""
         mine, note = self.session.device_public, self.home.kit()
         own = {mine: Holder(mine, Role.DEVICE, self.session.config.device, 1, None, None, mine.id)}
         others: dict[PublicKey, Holder] = {}
         rosters = [
             {holder.key: holder for holder in roster.holders if holder.role is not Role.READER and not holder.expires}
-            for _, roster in self.opened()
-            if not is_guest(roster, mine)
+            for vault, roster in self.opened()
+            if not is_guest(roster, mine) and vault.handed_over(vault.record()) is None
         ]
         for key, holder in (line for roster in rosters for line in roster.items()):
             everywhere = all(key in roster and roster[key].role is holder.role for roster in rosters)

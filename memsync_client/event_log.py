@@ -18,6 +18,12 @@ _NARROWEST_RANGE = 64  # blocks in one request for logs, when a node refuses mor
 class EventLog(ContractClient):
     """The part of the registry's client that reads logs."""
 
+    def handed_over(self, vault_id: bytes, since: int) -> str | None:
+        """The event (``Accepted``, ``RecoveryFinished``) by which the vault came to its present owner, where that was
+        after version ``since``; None where it was not."""
+        events = self._events(("Accepted", "RecoveryFinished"), vault_id, 0, self.latest().number)
+        return next((str(event["event"]) for event in events[-1:] if event["args"]["version"] > since), None)
+
     def _history(self, vault_id: bytes, last: int, progress: Callable[[int, int], None] | None) -> History:
         """The events up to block ``last``, newest first asked for, oldest first given."""
         kinds = self._kinds([entry["name"] for entry in self._abi if entry["type"] == "event"])

@@ -84,9 +84,12 @@ class HeldVault(LentVault):
             lambda roster: replace(roster, holders=tuple(h for h in roster.holders if h.key.id not in key_ids))
         )
 
-    def exchange(self, change: Callable[[Roster], Roster], *, keep_private: bool | None = None) -> list[Receipt]:
+    def exchange(
+        self, change: Callable[[Roster], Roster], *, keep_private: bool | None = None, new_owner: bool = False
+    ) -> list[Receipt]:
         """Ends the public grants of those whom ``change`` leaves out, then brings the roster that it makes, under keys
-        of a new epoch. Done again after an interruption, it does what is left."""
+        of a new epoch. Done again after an interruption, it does what is left. ``new_owner``: see ``change_holders``.
+        """
         with self._session.lock():
             before = roster_of(self._settled_view().keyring)
             kept = {holder.key for holder in change(before).holders}
@@ -95,7 +98,7 @@ class HeldVault(LentVault):
                 self._revoke_on_chain(self.record(), grant) for grant in self.public_grants() if grant.grantee in gone
             ]
         try:
-            last = self.change_holders(change, new_epoch=True, keep_private=keep_private)
+            last = self.change_holders(change, new_epoch=True, keep_private=keep_private, new_owner=new_owner)
         except MemSyncError as error:
             if receipts:
                 error.cause = f"The revocation stands on chain; the new keys are not there yet. {error.cause}"

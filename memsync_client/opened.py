@@ -43,6 +43,7 @@ from .storage.blobs import Blobs
 if TYPE_CHECKING:
     from .transactions import Call
 
+_FINISHING = {"Accepted": "accept", "RecoveryFinished": "recovery finish"}
 _ATTEMPTS = 12  # to be the one whose commit lands
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 5.0  # seconds before another attempt at the most: it is drawn from none to that
 _FINAL_SECONDS = 60  # for each block on top of another device's write
@@ -166,8 +167,10 @@ class OpenedVault:
         then: Sequence[Call] = (),
         skips: tuple[bytes, ...] = (),
         progress: Progress | None = None,
+        new_owner: bool = False,
     ) -> Landed:
-        self._check_handed_over(view, ring)
+        if not new_owner:
+            self._check_handed_over(view, ring, going_on=bool(skips))
         landed = self._committer(view.record).commit(view, batch, ring, rewrite, then, skips, progress)
         if ring:
             self._sealed("bump").remove()
@@ -180,17 +183,26 @@ class OpenedVault:
             write_glance(self._folder, landed.version, block, head, roster, counted)
         return landed
 
-    def _check_handed_over(self, view: View, ring: NewKeyring | None) -> None:
-        """Raises InvalidRequest where this account has become the owner by an offer, and would commit for the former
-        owner's devices and kit: that a hand-over was not finished is known by the end that this device's keys have."""
-        mine, before, owner = self._session.device_public, view.keyring.roster, self._session.config.owner
-        if not before or view.record.owner != owner or not is_guest(before, mine):
-            return
-        if ring is None or all(holder.key != mine or holder.expires for holder in ring.roster.holders):
+    def _check_handed_over(self, view: View, ring: NewKeyring | None, going_on: bool) -> None:
+        """Raises InvalidRequest where this account has become the owner, and would commit for the former owner's
+        devices and kit. Who is ``going_on`` from an earlier version was shown whose keys these are."""
+        mine, record, roster = self._session.device_public, view.record, view.keyring.roster
+        event = None if going_on else self.handed_over(record)
+        guest = roster is not None and is_guest(roster, mine) and record.owner == self._session.config.owner
+        if guest and (ring is None or all(holder.key != mine or holder.expires for holder in ring.roster.holders)):
+            event = event or "Accepted"
+        if event:
             raise InvalidRequest(
                 "The vault is yours, and the keys in it are the former owner's still.",
-                f"Finish taking it over: memsync vault accept {self.place.vault_id.hex()}",
+                f"Finish taking it over: memsync vault {_FINISHING[event]} {self.place.vault_id.hex()}",
             )
+
+    def handed_over(self, record: VaultRecord) -> str | None:
+        """The event by which this account has become the owner, while no commit has brought the keys of its own: the
+        vault is locked until then, so that only of a locked one the log is asked."""
+        if not record.locked or record.owner != self._session.config.owner:
+            return None
+        return self._session.registry.handed_over(record.vault_id, record.head_version)
 
     @property
     def glance(self) -> Glance | None:

@@ -97,13 +97,15 @@ def close(vault: Vault, successor: bytes | None = None) -> Call:
 
 
 def half_taken(client: Client, vault_id: bytes) -> bool:
-    """Whether this account owns a vault already that was offered to it, and the former owner's devices still have its
-    keys: it was accepted, and no more. Raises what opening it raises, but for want of a key."""
+    """Whether this account has become a vault's owner already, and the former owner's devices still have its keys: it
+    was accepted or recovered, and no more. Raises what opening it raises, but for want of a key."""
     session = client.session
-    if session.registry.record(vault_id).owner != session.config.owner:
+    record = session.registry.record(vault_id)
+    if record.owner != session.config.owner:
         return False
     try:
-        return is_guest(client.adopt_one(vault_id).roster(), session.device_public)
+        vault = client.adopt_one(vault_id)
+        return is_guest(vault.roster(), session.device_public) or vault.handed_over(record) is not None
     except AccessEnded:
         return False
 
@@ -121,7 +123,7 @@ def take_over(client: Client, call: Call | None, vault_id: bytes) -> Owned:
         return Owned(tuple(receipts), None, error)
     try:
         renewed = vault.change_holders(
-            lambda roster: replace(roster, holders=holders), new_epoch=True, keep_private=False
+            lambda roster: replace(roster, holders=holders), new_epoch=True, keep_private=False, new_owner=True
         )
     except MemSyncError as error:
         error.cause = f"The vault is yours; your own keys alone are not in it yet. {error.cause}"

@@ -271,7 +271,7 @@ def renew(
         if ready and [h.key for h in holders if h.role is Role.KIT] == ([new_kit] if new_kit else []):
             continue  # an earlier attempt came so far
         with naming(vault):
-            receipts = vault.exchange(change, keep_private=keep_readers)
+            receipts = vault.exchange(change, keep_private=keep_readers, new_owner=True)
         done(vault, receipts)
     if not client.shut:
         home.kit_key.unlink()

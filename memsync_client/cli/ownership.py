@@ -310,7 +310,8 @@ def recovery_veto(app: App, name: str | None, dry_run: bool, yes: bool) -> None:
 def recovery_finish(app: App, vault_id: bytes, dry_run: bool, yes: bool) -> None:
     """With the new owner's wallet, once the 21 days are over: become the owner of the vault ID.
 
-    It brings the record. Its memories open with the recovery kit, or with a device key that you kept.
+    It brings the record. Its memories open with the recovery kit, or with a device key that you kept; then new keys are
+    made for you alone. Interrupted, run it again.
 
     \b
     memsync vault recovery finish ID --dry-run

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -15,6 +15,7 @@ from memsync_client import owning
 from memsync_client.client import Client
 from memsync_client.errors import AccessEnded, InvalidRequest
 from memsync_client.keyring import Role
+from memsync_client.keys import PrivateKey
 from tests.e2e.machines import Machine, again, grant, keystore, new_machine, new_vault, texts
 from tests.nodes import Chain, running_chain
 
@@ -216,6 +217,44 @@ def test_recovery__from_its_address_to_the_new_owner(apart: Chain, tmp_path: Pat
     apart.pass_time(21 * 86_400 + 60)
     taken = heir.data("vault", "recovery", "finish", vault_id, "--yes")
     assert (taken["opens"], vault.record().owner) == (False, heir.address)
+
+
+def test_recovery__killed_before_the_new_keys__former_owner_gets_nothing_new_and_finish_finishes_it(
+    apart: Chain, tmp_path: Path
+) -> None:
+    """By a device that had all keys of the vault before: nothing in the roster tells it from the former owner's."""
+    ines, aunt, heir = (person(apart, tmp_path, name) for name in ("ines", "aunt", "heir"))
+    vault = new_vault(ines.client, "novel", tmp_path / "blobs")
+    vault.remember("Ines is left-handed.")
+    vault.sync()
+    assert vault.add_device(replace(owning.own_card(heir.client), address=None), timedelta(days=1))
+    ines.data("vault", "recovery", "set", aunt.address, "--yes")
+    vault_id = vault.place.vault_id
+    aunt.data("vault", "recovery", "start", vault_id.hex(), "--to", heir.address, "--yes")
+    apart.pass_time(21 * 86_400 + 60)
+    owning.send(heir.client, heir.client.session.registry.finish_recovery(vault_id))
+    (novel,) = heir.client.adopt()
+    novel.remember("For the heir alone.")
+    before = novel.record().version
+    kit = PrivateKey(bytes(32)).public
+    for commit in (novel.sync, novel.rotate, partial(novel.set_kit, kit), novel.revoke_all):
+        with pytest.raises(InvalidRequest, match="the former owner's still") as caught:
+            commit()
+        assert caught.value.next_step == f"Finish taking it over: memsync vault recovery finish {vault_id.hex()}"
+    assert novel.record().version == before + 1  # the revocation needs no keys
+    other = new_vault(heir.client, "diary", tmp_path / "diary")
+    assert [holder.name for holder in other.roster().holders] == ["heir"]
+
+    assert heir.data("vault", "recovery", "finish", vault_id.hex(), "--dry-run")["dry_run"] is True
+    taken = heir.data("vault", "recovery", "finish", vault_id.hex(), "--yes")
+    assert (taken["opens"], len(taken["transactions"])) == (True, 1)
+    novel = again(heir.client).vault("novel")
+    assert [(holder.name, holder.expires) for holder in novel.roster().holders] == [("heir", None)]
+    assert novel.sync().committed == 1
+    assert texts(novel) == ["For the heir alone.", "Ines is left-handed."]
+    with pytest.raises(AccessEnded):
+        texts(again(ines.client).vault())
+    assert heir.machine.refusal("vault", "recovery", "finish", vault_id.hex(), "--yes")["name"] == "TransactionRefused"
 
 
 def test_recovery__wallet_lost_and_kit_kept__everything_is_back(apart: Chain, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ import socket
 import threading
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -25,6 +25,7 @@ from .registry import Registry
 from .relaying import METHOD
 from .sending import Sender
 from .session import Session
+from .transactions import Prepared
 from .twins import signed_calls
 
 MAX_BODY = 2**16  # bytes of a request
@@ -68,6 +69,7 @@ class Relayer:
             SealedFile(session.home.sending, session.device, session.place(bytes(32))),
             confirmations=0,  # who has signed waits for more, and comes again
             max_fee=session.config.max_fee,
+            within=self._within,
         )
         self._counts = session.home.folder / "relayed.json"
         self._jobs: queue.Queue[_Job | None] = queue.Queue(_MOST_WAITING)
@@ -112,15 +114,23 @@ class Relayer:
         now = registry.next_time().timestamp()
         if any(not now < twin.deadline <= now + terms.longest.total_seconds() for twin in twins):
             raise RelayRefused(f"The deadline has passed, or is more than {terms.longest} off.")
-        gas = registry.simulate(data, self._session.wallet.address)
-        if gas > terms.max_gas:
-            raise RelayRefused(f"The call needs {gas:,} gas; this relayer pays for {terms.max_gas:,}.")
+        self._check_gas(registry.simulate(data, self._session.wallet.address))
         if self._jobs.full():
             raise RelayRefused("This relayer has too much to do just now.")
         self._count(account)
         job = self._known[data] = _Job(data)
         self._jobs.put(job)
         return job
+
+    def _check_gas(self, gas: int) -> None:
+        if gas > self._terms.max_gas:
+            raise RelayRefused(f"The call needs {gas:,} gas; this relayer pays for {self._terms.max_gas:,}.")
+
+    def _within(self, prepared: Prepared) -> Prepared:
+        """The transaction with no more gas than is paid for. Raises RelayRefused where it needs more than it did when
+        it was taken."""
+        self._check_gas(prepared.gas)
+        return replace(prepared, gas_limit=min(prepared.gas_limit, self._terms.max_gas))
 
     def _count(self, account: str) -> None:
         """Counts one more call for today. Raises RelayRefused."""

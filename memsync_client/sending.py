@@ -91,6 +91,7 @@ class Sender(HoldsSecret):
     """Sends the transactions of a home, whose lock is held all along. ``wallet`` gives the one that pays.
 
     ``max_fee`` is the most to pay a gas, in wei; where the chain asks more, ``ask`` is asked to go beyond it.
+    ``within`` sees each transaction before it is signed, may give it less gas, or raise.
     """
 
     def __init__(
@@ -104,8 +105,10 @@ class Sender(HoldsSecret):
         ask: Callable[[str], bool] = lambda _: False,
         say: Callable[[str], None] = lambda _: None,
         patience: Patience | None = None,
+        within: Callable[[Prepared], Prepared] = lambda prepared: prepared,
     ) -> None:
         self._registry, self._wallet, self._file = registry, wallet, file
+        self._within = within
         self._confirmations, self._max_fee = confirmations, max_fee
         self._ask, self._say = ask, say
         self.patience = patience or Patience()
@@ -126,7 +129,8 @@ class Sender(HoldsSecret):
     def _prepare(self, data: bytes, sender: str) -> Prepared:
         before = self._in_the_way
         price = partial(self._price, before=before)
-        return self._registry.prepare_data(data, sender, nonce=before.nonce if before else None, price=price)
+        nonce = before.nonce if before else None
+        return self._within(self._registry.prepare_data(data, sender, nonce=nonce, price=price))
 
     def land(self, prepared: Prepared, announce: Announce = lambda _: None) -> Receipt:
         """Sends, and waits until it is final. ``announce`` is told all hashes under which it may land before each time

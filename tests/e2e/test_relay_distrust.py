@@ -14,13 +14,13 @@ from typing import Any
 
 import pytest
 import requests
-from eth_utils import keccak
+from eth_utils import keccak, to_checksum_address
 
 from memsync_client import relayer as relayer_module
 from memsync_client.client import Client
 from memsync_client.errors import RelayRefused, TransactionPending, TransactionRefused
 from memsync_client.registry import Registry
-from memsync_client.relayer import MAX_BODY, Terms
+from memsync_client.relayer import MAX_BODY, Relayer, Terms
 from memsync_client.relaying import GOOD_FOR, METHOD, Relayed
 from memsync_client.transactions import Call
 from memsync_client.twins import twins_of
@@ -325,6 +325,32 @@ def test_relay__more_gas_or_another_account_than_it_pays_for__is_refused(
         assert "pays for 100,000" in refusal_of(relay, data)
     with Relay(client, Terms(only=frozenset({client.session.config.owner}))).running() as relay:
         assert f"does not pay for {account.address}" in refusal_of(relay, data)
+
+
+def test_relay__call_that_needs_more_gas_once_it_is_to_be_sent__is_refused_and_none_gets_more_than_the_limit(
+    chain: Chain, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What an account with code of its own takes to say that a signature is good, it may change at any time."""
+    monkeypatch.setattr(relayer_module, "_ANSWER_SECONDS", 0)
+    registry, client = chain.registry(), new_owner(tmp_path / "relayer", chain.rpc_url)
+    account = to_checksum_address("0x" + "5a" * 20)
+    good, dear = "631626ba7e60e01b5f5260205ff3", "5f6204000052"  # answers yes; takes memory of 256 KiB, 155,000 gas
+    chain.node.request("anvil_setCode", account, f"0x{good}")
+    deadline = int(registry.next_time().timestamp()) + 600
+    (twin,) = twins_of(registry, registry.create(1, HASH, HASH, HASH, ""), account, deadline)
+    data = registry.encode(twin.call(bytes(65)))
+    limit = registry.simulate(data, client.session.config.owner) + 1_000
+    for code, paid in ((dear + good, 0), (good, 1)):
+        said: list[str] = []
+        relayer = Relayer(client.session, Terms(max_gas=limit), said.append)
+        chain.node.request("anvil_setCode", account, f"0x{good}")
+        assert relayer.take(registry.chain_id, registry.address, data) is None
+        chain.node.request("anvil_setCode", account, f"0x{code}")
+        relayer.start()
+        relayer.stop()
+        assert (f"pays for {limit:,}" in said[0], registry.nonce(client.session.config.owner)) == (not paid, paid)
+    last = chain.node.request("eth_getBlockByNumber", "latest", True)["transactions"][0]
+    assert int(last["gas"], 16) == limit
 
 
 @pytest.mark.parametrize(

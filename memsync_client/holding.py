@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from eth_utils import to_checksum_address
 
@@ -47,7 +47,7 @@ class HeldVault(LentVault):
                 return None if after == before else self._commit(view, Batch([]), ring).receipt
             account, expires = to_checksum_address(card.address), self._session.now() + lasting
             standing = next((grant for grant in self.public_grants() if grant.grantee == account), None)
-            if after == before and standing and standing.living and standing.expires >= expires - lasting / 2:
+            if after == before and lasts(standing, expires, lasting):
                 return None
             registry, rights = self._session.registry, WRITE | KEYS
             key_id = standing.key_id if standing and standing.living else card.key.id[:20]  # an older key's, may be
@@ -141,6 +141,11 @@ def added_by(holders: Collection[Holder], removed: Holder, myself: bytes) -> lis
                 suspects.add(holder.key.id)
                 found.append(holder)
     return found
+
+
+def lasts(standing: PublicGrant | None, expires: datetime, lasting: timedelta) -> bool:
+    """Whether the grant of a device that is asked to last for so long, until ``expires``, needs no renewal."""
+    return standing is not None and standing.living and standing.expires >= expires - lasting / 2
 
 
 def may_commit(holder: Holder, grants: Collection[PublicGrant]) -> bool:

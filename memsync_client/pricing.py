@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING
 
 from eth_utils import to_checksum_address
 
-from .cards import Card
+from .cards import Card, DeviceCard
 from .errors import InvalidRequest
-from .roster import READ
+from .holding import lasts, with_device
+from .keyring import Holder, Roster
+from .roster import KEYS, READ, WRITE, account_of
 from .session import Session
 from .vault import Vault
 
@@ -109,6 +111,29 @@ def of_going_on(vault: Vault, revoked: Iterable[str]) -> Price | None:
     registry, session = vault.session.registry, vault.session
     calls = (registry.revoke(vault.place.vault_id, address) for address in revoked)
     return summed([*(of_call(session, call) for call in calls), of_commit(vault, rotates=True)])
+
+
+def of_device(vault: Vault, roster: Roster, card: DeviceCard, lasting: timedelta) -> Price | None:
+    """What adding a device takes: nothing where the vault has it already. Raises what adding it would."""
+    new = with_device(roster, card, bytes(32)) != roster
+    if card.address is None:
+        return of_commit(vault, keyring=True) if new else Price(0, 0)
+    record, session, account = vault.record(), vault.session, to_checksum_address(card.address)
+    until = session.now() + lasting
+    standing = next((grant for grant in vault.public_grants() if grant.grantee == account), None)
+    if not new and lasts(standing, until, lasting):
+        return Price(0, 0)
+    key_id = standing.key_id if standing and standing.living else card.key.id[:20]
+    ring = os.urandom(32) if new else None
+    return of_call(
+        session, session.registry.grant(record.vault_id, record.version, account, WRITE | KEYS, until, key_id, ring)
+    )
+
+
+def of_leaving_out(vault: Vault, roster: Roster, staying: Collection[Holder]) -> Price | None:
+    """What leaving out all others takes: the revocation of each account that goes, and a commit with new keys."""
+    gone = {account_of(holder) for holder in roster.holders if holder not in staying}
+    return of_going_on(vault, [grant.grantee for grant in vault.public_grants() if grant.grantee in gone])
 
 
 def summed(prices: Iterable[Price | None]) -> Price | None:

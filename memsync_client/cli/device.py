@@ -10,13 +10,16 @@ import click
 from eth_utils import to_checksum_address
 
 from .. import devices as library
+from .. import pricing
 from ..cards import DeviceCard
-from ..client import PRACTICE_RPC
+from ..client import PRACTICE_RPC, Client
 from ..errors import InvalidCard
+from ..keyring import Holder
 from ..kit import phrase
+from ..pricing import Price
 from ..records import Receipt
 from ..vault import Vault
-from .app import App, cost_of, counted, printing, rpc_option
+from .app import App, cost_of, counted, price_data, price_of, printing, rpc_option
 from .completing import device_names, files
 from .given import text_of
 from .kit import sheet_given
@@ -69,7 +72,7 @@ def device_new(
 @device.command("add", short_help="Give the machine of CARD every vault's keys; prints the sheet.")
 @click.argument("card", shell_complete=files)
 @lasting_option(library.DEFAULT_RIGHT, "How long its account may commit.")
-@click.option("--dry-run", is_flag=True, help="Say what would be done; write nothing.")
+@click.option("--dry-run", is_flag=True, help="Say what would be done and what it costs; write nothing.")
 @click.option("--yes", is_flag=True, help="The words were compared.")
 @qr_options
 @printing
@@ -89,16 +92,19 @@ def device_add(
     known = library.known_card(client, card) if "memsync-" not in card else None
     parsed = known or DeviceCard.parse(text_of(card, InvalidCard))
     compare = phrase(str(parsed))
-    vaults = [vault.label for vault, _ in client.opened()]
+    opened = client.opened()
+    vaults = [vault.label for vault, _ in opened]
     may = f", and {_address(parsed)} could commit to them for {lasting.days} days" if parsed.address else ""
-    what = f"{parsed.name!r} would open all of {counted(len(vaults), 'vault', 'vaults')}{may}."
+    what = f"{parsed.name!r} would open all of {counted(len(vaults), 'vault', 'vaults')}{may}"
     data: dict[str, Any] = {"device": parsed.name, "address": _address(parsed), "phrase": compare, "vaults": vaults}
     data |= {"not_opened": sorted(client.shut)}
     if dry_run:
-        app.result(data | {"dry_run": True}, what, _COMPARE, f"  {compare}", "Nothing written.")
+        price = pricing.summed(pricing.of_device(vault, roster, parsed, lasting) for vault, roster in opened)
+        data |= {"dry_run": True} | price_data(price)
+        app.result(data, f"{what}{price_of(app, price)}.", _COMPARE, f"  {compare}", "Nothing written.")
         return
     if not known:
-        app.say(what)
+        app.say(f"{what}.")
         app.say(f"{_COMPARE} {compare}")
         app.confirm("Are they the same?", yes)
     sent: list[Receipt] = []
@@ -181,7 +187,7 @@ def device_list(app: App) -> None:
 @device.command("remove", short_help="Leave a machine out of every vault that it could read.")
 @click.argument("name", shell_complete=device_names)
 @click.option("--keep-added", is_flag=True, help="Those whom it has added keep their keys.")
-@click.option("--dry-run", is_flag=True, help="Say what would be done; write nothing.")
+@click.option("--dry-run", is_flag=True, help="Say what would be done and what it costs; write nothing.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @printing
 def device_remove(app: App, name: str, keep_added: bool, dry_run: bool, yes: bool) -> None:
@@ -199,7 +205,9 @@ def device_remove(app: App, name: str, keep_added: bool, dry_run: bool, yes: boo
     plan = library.plan_removal(client, name)
     added = sorted({f"{h.name} ({h.role.name.lower()})" for holders in plan.added.values() for h in holders})
     goes = f" With it: {', '.join(added)}." if added and not keep_added else ""
-    what = f"{plan.name!r}{' (this machine)' if plan.this else ''} would be left out of {', '.join(plan.added)}.{goes}"
+    price = _price(client, plan, keep_added) if dry_run and not plan.last else None
+    of = f"{', '.join(plan.added)}{price_of(app, price)}"
+    what = f"{plan.name!r}{' (this machine)' if plan.this else ''} would be left out of {of}.{goes}"
     remaining = _remaining(plan, keep_added)
     stay = [
         "Who would still hold keys; leave out whom you do not know:",
@@ -208,7 +216,8 @@ def device_remove(app: App, name: str, keep_added: bool, dry_run: bool, yes: boo
     data: dict[str, Any] = {"device": plan.name, "this": plan.this, "vaults": list(plan.added), "added": added}
     data |= {"remaining": remaining, "not_opened": sorted(client.shut)}
     if dry_run:
-        app.result(data | {"dry_run": True, "last": plan.last}, what, *stay, "Nothing written.")
+        data |= {"dry_run": True, "last": plan.last} | price_data(price)
+        app.result(data, what, *stay, "Nothing written.")
         return
     for line in stay:
         app.say(line)
@@ -228,11 +237,23 @@ def device_remove(app: App, name: str, keep_added: bool, dry_run: bool, yes: boo
     )
 
 
+def _price(client: Client, plan: library.Removal, keep_added: bool) -> Price | None:
+    return pricing.summed(
+        pricing.of_leaving_out(vault, roster, _staying(plan, vault.label, keep_added))
+        for vault, roster in client.opened()
+        if vault.label in plan.staying
+    )
+
+
+def _staying(plan: library.Removal, vault: str, keep_added: bool) -> tuple[Holder, ...]:
+    return plan.staying[vault] + (plan.added[vault] if keep_added else ())
+
+
 def _remaining(plan: library.Removal, keep_added: bool) -> list[dict[str, Any]]:
     """Whoever still holds keys of one of the vaults, each once, with those vaults."""
     found: dict[bytes, dict[str, Any]] = {}
     for vault in plan.staying:
-        for holder in plan.staying[vault] + (plan.added[vault] if keep_added else ()):
+        for holder in _staying(plan, vault, keep_added):
             key_id = holder.key.id
             line = {"name": holder.name, "role": holder.role.name.lower(), "key_id": key_id}
             line |= {"key_phrase": phrase(key_id.hex()), "vaults": []}

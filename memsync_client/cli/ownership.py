@@ -324,7 +324,10 @@ def _take(app: App, vault_id: bytes, call: Call, how: str, dry_run: bool, yes: b
     data: dict[str, Any] = {"id": vault_id}
     if owning.half_taken(client, vault_id):
         if dry_run:
-            app.result(data | {"dry_run": True}, "It is yours; new keys for you alone are still to be made.")
+            begun = next(vault for vault in client.vaults() if vault.place.vault_id == vault_id)
+            price = pricing.of_commit(begun, rotates=True)
+            said = f"It is yours; new keys for you alone are still to be made{price_of(app, price)}."
+            app.result(data | {"dry_run": True} | price_data(price), said)
             return
         done = owning.take_over(client, None, vault_id)
     elif _tried(app, client, call, data, f"{how} the owner of {vault_id.hex()[:8]}…", dry_run, yes):

@@ -395,6 +395,8 @@ def test_commands__a_second_machine_from_card_to_removal(chain: Chain, tmp_path:
     card.write_text(shown.out)
     dry = desk.quick("device", "add", str(card), "--dry-run", "--json").answer["data"]
     assert f"  {dry['phrase']}\n" in shown.out
+    assert 50_000 < dry["gas"] < 200_000
+    assert "for 730 days, for about " in desk.quick("device", "add", str(card), "--dry-run").out
     refused = desk.quick("device", "add", str(card), "--json").answer["error"]
     assert "Are they the same?" in refused["cause"]
     added = desk.quick("device", "add", str(card), "--yes")
@@ -404,6 +406,10 @@ def test_commands__a_second_machine_from_card_to_removal(chain: Chain, tmp_path:
     joined = laptop.quick("device", "join", str(sheet), "--yes", "--json").answer["data"]
     assert (joined["vaults"], joined["commits"]) == (["novel"], True)
     assert joined["phrase"] in added.out
+    again = desk.quick("device", "add", "laptop", "--dry-run", "--json").answer["data"]
+    assert (again["gas"], again["fee"]) == (0, 0)  # it has all of that already
+    longer = desk.quick("device", "add", "laptop", "--for", "5000d", "--dry-run", "--json").answer["data"]
+    assert 30_000 < longer["gas"] < dry["gas"]
 
     laptop.quick("remember", "Written on the train.")
     assert laptop.quick("sync", "--json").answer["data"][0]["committed"] == 1
@@ -420,10 +426,11 @@ def test_commands__a_second_machine_from_card_to_removal(chain: Chain, tmp_path:
     plan = desk.quick("device", "remove", "laptop", "--dry-run", "--json").answer["data"]
     assert (plan["vaults"], plan["added"], plan["dry_run"]) == (["novel"], [], True)
     assert [(line["name"], line["role"]) for line in plan["remaining"]] == [("desk", "device")]
+    assert "left out of novel, for about " in desk.quick("device", "remove", "laptop", "--dry-run").out
     asked = desk.quick("device", "remove", "laptop", "--json").answer["error"]
     assert "desk (device) would still hold keys" in asked["cause"]
     gone = desk.quick("device", "remove", "laptop", "--yes", "--json").answer["data"]
-    assert gone["gas"] > 0
+    assert 0.9 < gone["gas"] / plan["gas"] < 1.1
     assert laptop.quick("list").code == AccessEnded.exit_code
     itself = desk.quick("device", "remove", "desk", "--json").answer["error"]
     assert "(this machine)" in itself["cause"]

@@ -22,7 +22,7 @@ from .client import Client
 from .errors import HomeDamaged, InvalidRequest, MemSyncError, PassphraseNotKept, UnknownReader
 from .files import make_dir, storage_error
 from .home import Home
-from .hosts import Hosts
+from .hosts import Host, Hosts
 from .keys import HolderKey
 from .pricing import Price
 from .programs import ConfigFile, Edit, Entry, config_files, memsync_command, title, with_server, without_server
@@ -43,7 +43,8 @@ _KEYRING_NEEDS = ("DBUS_SESSION_BUS_ADDRESS", "PYTHON_KEYRING_BACKEND")
 @dataclass(frozen=True)
 class Plan:
     """What connecting a program would do: the vault, the reader's name and its home, for how long, where the passphrase
-    of its key is kept, and the changes of configuration files."""
+    of its key is kept, and the changes of configuration files. It is told of ``hosts``, beside the one that the chain
+    names; those with a password are ``withheld`` where others have the blobs, too. ``reads_from`` names all."""
 
     vault: Vault
     reader: str
@@ -54,6 +55,14 @@ class Plan:
     in_file: bool
     kept_in: str
     edits: tuple[Edit, ...]
+    hosts: tuple[Host, ...]
+    withheld: tuple[Host, ...]
+    reads_from: tuple[str, ...]
+
+    @property
+    def passwords(self) -> tuple[Host, ...]:
+        """The hosts whose passwords the program's home gets: nobody else has the blobs."""
+        return tuple(host for host in self.hosts if host.secret)
 
 
 @dataclass(frozen=True)
@@ -115,7 +124,7 @@ def plan(
     proposing = ("--propose-to", str(client.home.folder.resolve())) if propose else ()
     entry = Entry(memsync_command(), ("--home", ours, "mcp", "--as-reader", reader, *proposing), env)
     edits = [with_server(file, entry, ours) for file in files]
-    return Plan(vault, reader, home, lasting, private, from_now, in_file, kept_in, tuple(edits))
+    return Plan(vault, reader, home, lasting, private, from_now, in_file, kept_in, tuple(edits), *_hosts(client, vault))
 
 
 def price(plan: Plan) -> Price | None:
@@ -134,7 +143,7 @@ def connect(client: Client, plan: Plan) -> Connected:
     """Does it: makes the reader, grants, joins, and changes the configuration last, so that nothing stands in it which
     opens nothing."""
     passphrase, vault = _reader_of(plan), plan.vault
-    _tell_hosts(client, plan)
+    _tell_hosts(plan)
     card = card_of(plan.home, plan.reader, passphrase)
     until, receipt = _granted(vault, card), None
     if until is not None and until >= vault.record().block.time + plan.lasting * _NEARLY:
@@ -227,11 +236,30 @@ def _key_granted(plan: Plan) -> bool:
     return False
 
 
-def _tell_hosts(client: Client, plan: Plan) -> None:
+def _hosts(client: Client, vault: Vault) -> tuple[tuple[Host, ...], tuple[Host, ...], tuple[str, ...]]:
+    """The hosts of this home that the reader is told of, those that it is not, and the names of all that it reads from.
+    Who reads needs no password that may write and delete, too, unless nothing else has the blobs."""
+    known, folder = Hosts(client.home).known(vault.place.vault_id), client.session.config.blobs
+    told = tuple(host for host in known if not host.secret)
+    chains = vault.record().base_uri
+    if not told and not folder and any(host.uri == chains for host in known):
+        told = tuple(known)
+    withheld = tuple(host for host in known if host not in told)
+    names = [host.shown for host in told]
+    if all(host.uri != chains for host in known):  # reached as by anyone
+        names.insert(0, chains)
+    return told, withheld, (*([folder] if folder else []), *names)
+
+
+def _tell_hosts(plan: Plan) -> None:
     """Lets the reader reach the vault's blobs where this home does: a host in a private network, or a mirror."""
-    for host in Hosts(client.home).known(plan.vault.place.vault_id):
+    hosts = Hosts(plan.home)
+    for host in plan.withheld:
+        with suppress(InvalidRequest):  # it was never told of it
+            hosts.remove(host.uri, host.endpoint)
+    for host in plan.hosts:
         with suppress(MemSyncError):  # it is known there, or down: the others serve without it
-            Hosts(plan.home).add(host)
+            hosts.add(host)
 
 
 def _granted(vault: Vault, card: Card) -> datetime | None:

@@ -20,7 +20,7 @@ from .sealing import MAX_BLOB
 from .storage import Log, Storage, open_storage
 from .storage.blobs import Blobs
 from .storage.owed import OWED, Owed
-from .storage.uris import EVM, for_others
+from .storage.uris import EVM, for_others, has_secret, without_user
 
 _FORMAT = 1
 
@@ -35,6 +35,16 @@ class Host:
     endpoint: str | None = None
     vault: str | None = None
     hint: bool = False
+
+    @property
+    def secret(self) -> bool:
+        """Whether it is reached with a password, or a key, that stands in the line."""
+        return has_secret(self.uri) or has_secret(self.endpoint or "")
+
+    @property
+    def shown(self) -> str:
+        """What to call it before a person: without what is secret."""
+        return without_user(self.uri) + (f" at {without_user(self.endpoint)}" if self.endpoint else "")
 
 
 class Hosts:

@@ -76,6 +76,9 @@ def connect(
         "passphrase_in": plan.kept_in,
         "files": [str(edit.path) for edit in plan.edits],
         "diff": _diff(plan.edits),
+        "reads_from": list(plan.reads_from),
+        "withheld": [host.shown for host in plan.withheld],
+        "passwords": [host.shown for host in plan.passwords],
         "dry_run": dry_run,
     }
     app.line(f"{title(program)} will read {scope} for {lasting / timedelta(days=1):g} days, and keeps what it reads.")
@@ -88,6 +91,11 @@ def connect(
         if plan.in_file
         else f"which the keyring {plan.kept_in} keeps: every program that you run can ask it."
     )
+    app.line(f"It will read the sealed blobs from {', '.join(plan.reads_from)}.")
+    for host in plan.passwords:
+        app.line(f"It gets the password of {host.shown}: nothing else has the blobs.")
+    for host in plan.withheld:
+        app.line(f"The password of {host.shown} stays with you.")
     for line in data["diff"]:
         app.line(line)
     price = connecting.price(plan)

@@ -48,6 +48,15 @@ def without_user(url: str) -> str:
         return url.partition("?")[0].rpartition("@")[2]
 
 
+def has_secret(url: str) -> bool:
+    """Whether an address carries user, password, query or fragment: what ``without_user`` leaves out."""
+    try:
+        parts = urlsplit(url)
+        return "@" in parts.netloc or bool(parts.query or parts.fragment)
+    except ValueError:
+        return True
+
+
 def is_local(host: str) -> bool:
     """Whether a host is of a private network by its name or address alone: what a proxy would be asked for."""
     try:

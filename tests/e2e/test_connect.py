@@ -13,15 +13,19 @@ import pytest
 from keyring.backends import fail
 from mcp import StdioServerParameters
 
-from memsync_client import connecting, keyfile, passphrases
+from memsync_client import connecting, keyfile, owning, passphrases
+from memsync_client.client import Client
 from memsync_client.connecting import links
 from memsync_client.errors import PassphraseNotKept
+from memsync_client.home import Home
+from memsync_client.hosts import Hosts
 from memsync_client.programs import Edit
 from memsync_client.reader import Reader
+from memsync_client.storage.uris import IPFS
 from tests.e2e.machines import MEMSYNC, Machine, again, grant, new_machine, new_owner
 from tests.e2e.tools import answer, connected, found_in, process_of, refused, run, texts_found
 from tests.keyrings import InMemory, using
-from tests.nodes import Chain
+from tests.nodes import Chain, free_port
 
 OTHER = {"command": "npx", "env": {"KEY": "sesame-of-another"}}
 BEFORE = json.dumps({"mcpServers": {"other": OTHER}}, indent=2) + "\n"
@@ -105,6 +109,42 @@ def test_connect__then_disconnect__the_program_reads_and_then_does_not(machine: 
     assert machine.data("grants") == []
     assert not Path(done["home"]).exists()
     assert machine.refusal("disconnect", "cursor", "--yes")["cause"] == "Cursor is not connected to 'novel' here."
+
+
+def test_connect__host_with_a_password__stays_with_the_owner_unless_nothing_else_has_the_blobs(
+    machine: Machine, tmp_path: Path
+) -> None:
+    url, shown = f"http://ines:sesame@127.0.0.1:{free_port()}", "ipfs://f01551220 at http://127.0.0.1:"
+    list_of = machine.folder / "hosts.json"
+    machine.data("host", "add", "ipfs:", "--endpoint", url)
+    done = machine.quick("connect", "cursor", "--yes")
+    assert done.code == 0, done.err
+    tool = next((machine.folder / "tools").iterdir())
+    assert f"The password of {shown}" in done.out
+    assert "It will read the sealed blobs from file:///" in done.out
+    assert b"sesame" in list_of.read_bytes()
+    assert not [path for path in tool.rglob("*") if path.is_file() and b"sesame" in path.read_bytes()]
+
+    Hosts(Home(tool)).add(*Hosts(Home(machine.folder)).listed())  # as it was told before
+    again = machine.data("connect", "cursor", "--yes")
+    assert b"sesame" not in (tool / "hosts.json").read_bytes()
+    assert (again["passwords"], len(again["withheld"]), again["reads_from"][0][:8]) == ([], 1, "file:///")
+    machine.data("disconnect", "cursor", "--yes")
+
+    client = Client(Home(machine.folder), machine.passphrase)
+    vault, registry = client.vault(), client.session.registry
+    before = vault.record()
+    owning.send(client, registry.set_base_uri(before.vault_id, before.version, IPFS))
+    needs = machine.data("connect", "cursor", "--dry-run")
+    assert (needs["withheld"], needs["passwords"], needs["reads_from"]) == ([], *[needs["passwords"]] * 2)
+    assert needs["passwords"][0].startswith(shown)
+    assert "sesame" not in json.dumps(needs)
+    mirror = str(tmp_path / "mirror")
+    machine.data("host", "add", mirror)
+    plain = machine.data("connect", "cursor", "--dry-run")
+    assert (plain["passwords"], plain["reads_from"]) == ([], [f"file://{mirror}/"])
+    owning.send(client, registry.set_base_uri(before.vault_id, before.version + 1, before.base_uri))
+    list_of.unlink()
 
 
 def test_revoke__of_a_program_that_is_connected__says_how_its_configuration_goes(machine: Machine) -> None:

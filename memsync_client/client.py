@@ -213,30 +213,55 @@ class Client:
         return found
 
     def take_in(self, anchors: Mapping[bytes, Anchor] | None = None) -> tuple[list[Vault], dict[bytes, MemSyncError]]:
-        """The same, compared with the anchors of a sheet; and by vault id why others can't be opened."""
+        """The same, compared with the anchors of a sheet; and by vault id why others can't be opened. Of these a home
+        that has a kit takes in what its owner can go on with."""
         known = set(self.home.labels().values())
         found: list[Vault] = []
         shut: dict[bytes, MemSyncError] = {}
         for vault_id in self.session.registry.vaults(self.session.config.owner):
             if vault_id not in known:
+                anchor = (anchors or {}).get(vault_id)
                 try:
-                    found.append(self.adopt_one(vault_id, (anchors or {}).get(vault_id)))
-                except (AccessEnded, BlobMissing, StorageUnavailable, Tampered) as error:  # the others go on
+                    found.append(self.adopt_one(vault_id, anchor))
+                except StorageUnavailable as error:  # the others go on
+                    shut[vault_id] = error
+                except (AccessEnded, BlobMissing, ForeignKeyring, Tampered) as error:
+                    begun = self.home.kit_key.exists() and self._adopt_shut(vault_id, anchor)
+                    if isinstance(error, ForeignKeyring) and not begun:
+                        raise
                     shut[vault_id] = error
         return found, shut
 
     def adopt_one(self, vault_id: bytes, anchor: Anchor | None = None) -> Vault:
         """Takes in one vault, under the name in its roster. Raises AccessEnded where no key here opens it."""
-        session = self.session
-        record = session.registry.record(vault_id)
-        fetch = session.hosts.blobs(session.config.blobs or record.base_uri, vault_id).fetch
-        roster = open_first(session.place(vault_id), record, fetch, session.openers, anchor).roster
+        record, fetch = self._found(vault_id)
+        roster = open_first(self.session.place(vault_id), record, fetch, self.session.openers, anchor).roster
         if roster is None:
             raise AccessEnded("This key is a reader's, not a device's.", "Restore from a device key file of the owner.")
+        return self._take(vault_id, roster, anchor)
+
+    def _adopt_shut(self, vault_id: bytes, anchor: Anchor | None) -> bool:
+        """Takes in a vault that does not open, where ``open_before`` finds a keyring from which its owner can go on;
+        nothing is opened here from then on that does not follow from it. Whether it does."""
+        record, fetch = self._found(vault_id)
+        keyring = open_before(self.session.registry, record, fetch, self.session.openers, anchor)
+        if keyring is None or keyring.roster is None:
+            return False
+        self._take(vault_id, keyring.roster, keyring.keys.anchor)
+        return True
+
+    def _found(self, vault_id: bytes) -> tuple[VaultRecord, Fetch]:
+        session = self.session
+        record = session.registry.record(vault_id)
+        return record, session.hosts.blobs(session.config.blobs or record.base_uri, vault_id).fetch
+
+    def _take(self, vault_id: bytes, roster: Roster, anchor: Anchor | None) -> Vault:
+        session = self.session
         with session.lock():
-            sealed = SealedFile(self.home.vault_folder(vault_id) / ANCHOR, session.device, session.place(vault_id))
-            write_anchor(sealed, anchor)  # the node may show another vault when it is asked again
             label, labels = roster.name, self.home.labels()
+            if anchor or vault_id not in labels.values():
+                sealed = SealedFile(self.home.vault_folder(vault_id) / ANCHOR, session.device, session.place(vault_id))
+                write_anchor(sealed, anchor)  # the node may show another vault when it is asked again
             while labels.get(label, vault_id) != vault_id:
                 label += "+"
             self.home.label(label, vault_id)
@@ -268,6 +293,26 @@ def open_first(
                 "The node lies, or the sheet is not yours: use another node, and compare the sheet with your copy.",
             ) from None
     return keyring
+
+
+def open_before(
+    node: Registry, record: VaultRecord, fetch: Fetch, keys: Sequence[PrivateKey], anchor: Anchor | None
+) -> Keyring | None:
+    """The newest keyring that one of ``keys`` opens and that follows from ``anchor``, where all keyrings
+    after it were brought by other accounts than the owner's, one of which may be hostile. None where there is none, or
+    the owner's own account has ended these keys."""
+    place = Place(node.chain_id, bytes.fromhex(node.address[2:]), record.vault_id)
+    for blob_hash, epoch, actor in reversed(node.keyring_history(record.vault_id)):
+        for key in keys:
+            with suppress(AccessEnded, BlobMissing, ForeignKeyring, Rollback, StorageUnavailable, Tampered):
+                keyring = open_keyring(place, epoch, fetch(blob_hash, "earlier keyring"), key)
+                if anchor:
+                    follows(keyring, anchor)
+                if keyring.roster:
+                    return keyring
+        if actor == record.owner:
+            break
+    return None
 
 
 def init(
@@ -413,11 +458,11 @@ def begin_with_all(
     home: Home, passphrase: Passphrase, config: Config, anchors: Mapping[bytes, Anchor] | None = None
 ) -> list[Vault]:
     """Takes all vaults in, and only then makes the home one that counts: killed before, it is begun again, with all of
-    them and compared with the anchors. Where none can be opened, the first trouble is raised."""
+    them and compared with the anchors. Where none can be opened or gone on with, the first trouble is raised."""
     home.abandon()
     try:
         vaults, shut = Client(home, passphrase, config=config).take_in(anchors)
-        if not vaults:
+        if not home.labels():
             raise next(iter(shut.values()), UnknownVault("The owner owns no vault there.", "Check the RPC node."))
     except MemSyncError:
         home.abandon()

@@ -175,8 +175,8 @@ class GoingOnVault(HostedVault):
 
     def _good_keyring(self, record: VaultRecord) -> tuple[bytes, Keyring, str | None]:
         """The newest keyring that opens here and follows from the keys that this device holds, with its hash; and the
-        account that brought the one after it, if there is one. A device that holds none yet begins with the oldest that
-        opens."""
+        account that brought the one after it, if there is one. A device that holds none yet and has not begun from one
+        begins with the oldest that opens."""
         history, seen = self._session.registry.keyring_history(self.place.vault_id), read_seen(self._seen)
         blobs = self._blobs(record)
         root = seen.keys.anchor if seen else self._anchor

@@ -22,12 +22,14 @@ from .client import (
     check_owners,
     confirmations,
     note_of,
+    open_before,
     open_first,
 )
 from .devices import naming, sheet_for
 from .errors import (
     AccessEnded,
     BlobMissing,
+    ForeignKeyring,
     InvalidKit,
     InvalidRequest,
     MemSyncError,
@@ -66,13 +68,15 @@ class KitLine:
 class Found:
     """What a kit finds before anything is written: the owner's address, the rosters of the vaults that it opens by
     vault id, why others can't be opened, the vaults of the sheet that the node does not show as the owner's, and those
-    that the sheet does not have, made since or invented by the node."""
+    that the sheet does not have, made since or invented by the node. What is shut and ``hostile`` did open, until
+    another account than the owner's brought a keyring: the owner can go on from before that."""
 
     owner: str
     opened: Mapping[bytes, Roster]
     shut: Mapping[bytes, MemSyncError]
     missing: tuple[bytes, ...]
     unlisted: tuple[bytes, ...]
+    hostile: tuple[bytes, ...] = ()
 
 
 # With the keys at hand ------------------------------------------------------------------------------------------------
@@ -154,22 +158,29 @@ def look(
     reachable = (hosts or Hosts(None)).on(partial(BlobLog.beside, node))
     opened: dict[bytes, Roster] = {}
     shut: dict[bytes, MemSyncError] = {}
+    hostile: list[bytes] = []
     for vault_id in shown:
         record = node.record(vault_id)
         place = Place(sheet.chain_id, sheet.registry, vault_id)
         host = blobs.resolve().as_uri() + "/" if blobs else record.base_uri
+        fetch = reachable.blobs(host, vault_id, hints=sheet.base_uris).fetch
         try:
-            fetch = reachable.blobs(host, vault_id, hints=sheet.base_uris).fetch
             opened[vault_id] = roster_of(open_first(place, record, fetch, [kit.xwing], sheet.anchors.get(vault_id)))
-        except (AccessEnded, BlobMissing, StorageUnavailable, Tampered) as error:  # the others go on
+        except StorageUnavailable as error:  # the others go on
             shut[vault_id] = error
-    if shut and not opened:
+        except (AccessEnded, BlobMissing, ForeignKeyring, Tampered) as error:
+            if open_before(node, record, fetch, [kit.xwing], sheet.anchors.get(vault_id)):
+                hostile.append(vault_id)
+            elif isinstance(error, ForeignKeyring):
+                raise
+            shut[vault_id] = error
+    if shut and not opened and not hostile:
         raise next(iter(shut.values()))
-    if not opened:
+    if not shown:
         raise UnknownVault(f"{owner} owns no vault on this chain.", "Check the address and the RPC node.")
     missing = tuple(vault_id for vault_id in sheet.anchors if vault_id not in shown)
     unlisted = tuple(vault_id for vault_id in opened if sheet.anchors and vault_id not in sheet.anchors)
-    return Found(owner, opened, shut, missing, unlisted)
+    return Found(owner, opened, shut, missing, unlisted, tuple(hostile))
 
 
 def restore_with_kit(
@@ -184,7 +195,8 @@ def restore_with_kit(
     name: str | None = None,
 ) -> list[Vault]:
     """Brings everything back into an empty home: a new device key, and for as long as the vaults' keyrings do not have
-    it, the kit, sealed under the same passphrase. From then on the home reads; ``renew`` does the rest.
+    it, the kit, sealed under the same passphrase. From then on the home reads; ``renew`` does the rest. What ``look``
+    names as hostile is taken in, and not among what is returned: ``Vault.go_on`` opens it again.
 
     ``passphrase`` is a new one (that of the keystore, where one is given). Raises what ``look`` raises.
     """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -204,7 +205,9 @@ def _with_kit(app: App, kit_file: Path | None, given: dict[str, Any]) -> None:
         sheet = sheet_given(given["sheet"]) if given["sheet"] else None
         _, shut = client.take_in(sheet.anchors if sheet else None)
         seen["shut"], lines = list(shut), _why_shut(shut)
-        found = client.vaults()
+        found = [vault for vault, _ in client.opened()]
+        if not found and client.shut:
+            raise next(iter(client.shut.values()))
     else:
         library.check_empty(app.home)
         key, sheet, rpc = _kit_and_sheet(app, kit_file, given)
@@ -235,6 +238,15 @@ def _with_kit(app: App, kit_file: Path | None, given: dict[str, Any]) -> None:
             "Next, with the owner's wallet: memsync restore --kit --wallet WALLET",
         )
         return
+    if not found:
+        app.result(
+            result,
+            *lines,
+            "Nothing opens yet. The old kit is still good, and this device has no place in the keyrings yet.",
+            *(f"Next: memsync vault go-on {shlex.quote(label)} --dry-run" for label in app.home.labels()),
+            "Then: memsync restore --kit",
+        )
+        return
     made = None if given["no_kit"] else new_kit(app, given["new_kit_file"], given["kit_passphrase_fd"])
     client = app.client()
     left = recovery.renew(
@@ -251,7 +263,10 @@ def _with_kit(app: App, kit_file: Path | None, given: dict[str, Any]) -> None:
         *back,
         *lines,
         "This device has new keys, and every vault that was opened a new epoch.",
-        *(f"{label} could not be opened now, and is still to be done: {error.cause}" for label, error in left.items()),
+        *(
+            f"{label} could not be opened now, and is still to be done: {error.cause} {error.next_step}"
+            for label, error in left.items()
+        ),
         "KEEP the old kit until that is done. Next, when it opens: memsync restore --kit   (makes a new kit again)"
         if left
         else "KEEP the old kit: with a new home it may still open the vaults that could not be opened now."
@@ -277,6 +292,11 @@ def _doubts(found: recovery.Found) -> list[str]:
         *(f"Vault {v.hex()[:8]}… is not on the sheet: made since, or invented by the node." for v in found.unlisted),
         *(f"Vault {v.hex()[:8]}… of the sheet is not the owner's on this chain (any more)." for v in found.missing),
         *_why_shut(found.shut),
+        *(
+            f"Vault {v.hex()[:8]}… did open, until another account than the owner's brought a keyring."
+            " Was that a device of yours, look for a newer kit; else go on from before it, once this is restored."
+            for v in found.hostile
+        ),
     ]
 
 

@@ -33,7 +33,7 @@ from memsync_client.sealing import sha256
 from memsync_client.storage.file import FileStorage
 from memsync_client.vault import Vault
 from tests.client.bad_nodes import lying
-from tests.e2e.machines import PASSPHRASE, Machine, again, grant, keystore, new_owner, new_vault, texts
+from tests.e2e.machines import PASSPHRASE, Machine, again, grant, keystore, new_machine, new_owner, new_vault, texts
 from tests.e2e.test_independent_reader import Tool, granted
 from tests.e2e.test_independent_reader import read as read_elsewhere
 from tests.nodes import Chain, transact
@@ -330,6 +330,55 @@ def test_keyring__without_the_owner_that_others_have_followed__they_follow_the_o
     assert texts(world.on_phone) == BEFORE
     assert world.on_phone.sync().committed == 1  # what it has copies of
     follows(world, "from the phone, under the hostile keys")
+
+
+def commit_foreign(world: World) -> None:
+    """The laptop brings a keyring with everybody in it, and the kit, that nobody's keys vouch for."""
+    record, place = world.vault.record(), world.hostile.place
+    keys, roster = OwnerKeys.new(record.epoch + 1), roster_of(world.at.keyring)
+    ring, head = seal_keyring(place, keys, roster), following(world)
+    blob = seal_head(place, keys.epoch, keys.secret, keys.writer_key, replace(head, version=record.version + 1))
+    world.store(ring, blob)
+    world.commit(sha256(blob), head.log.memory_root, ring, keys.epoch)
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_restore__newest_keyring_is_hostile__goes_on_with_kit_sheet_and_wallet_alone(
+    world: World, tmp_path: Path, first: bool
+) -> None:
+    """One that leaves the kit out, or one of the laptop's own that opens: before the restore, or after it."""
+    desk, new = Machine(tmp_path, forked=True), new_machine(tmp_path / "new")
+    new.forked = True
+    option, kit = ("--kit-passphrase-fd", "0"), tmp_path / "kit.key"
+    home = ("--home", str(world.desk.home.folder))
+    made = desk.quick(*home, "kit", "make", "--file", str(kit), *option, "--json", stdin="of the kit\n").answer["data"]
+    (tmp_path / "sheet.txt").write_text(made["sheet"])
+    world.at = world.hostile._view(world.hostile.record())
+    if first:
+        commit_foreign(world)
+    else:
+        take_over(world, world.desk.session.config.device, "phone", "claude", "recovery kit", rotating=True)
+
+    words = ["restore", "--kit-file", str(kit), "--sheet", str(tmp_path / "sheet.txt"), *option]
+    words += ["--wallet", str(world.desk.home.wallet)]
+    dry = new.quick(*words, "--dry-run", stdin="of the kit\n")
+    assert "another account than the owner's brought a keyring" in dry.out, dry.err
+    assert not new.folder.exists()
+    begun = new.quick(*words, stdin="of the kit\n")
+    assert "Next: memsync vault go-on novel --dry-run" in begun.out, begun.err
+    if not first:
+        commit_foreign(world)
+    refused = new.refusal("list")
+    assert refused["name"] == "ForeignKeyring"
+    assert "memsync vault go-on novel" in refused["next_step"]
+    assert new.refusal("restore", "--kit", "--no-kit")["name"] == "ForeignKeyring"
+    gone = new.data("vault", "go-on", "--yes")
+    assert (gone["left_out_by"], gone["revoked"]) == (world.account, [world.account])
+    back = new.data("restore", "--kit", "--no-kit", "--keep-devices", "--keep-readers")
+    assert (back["finished"], back["vaults"][0]["memories"]) == (True, 2)
+    assert sorted(memory["content"] for memory in new.data("list")) == BEFORE
+    world.on_phone.sync()
+    follows(world)
 
 
 # Nobody else can pass over a commit -----------------------------------------------------------------------------------

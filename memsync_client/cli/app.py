@@ -122,15 +122,19 @@ class App(HoldsSecret):
         if not self.json:
             click.echo(_coloured(safe(text)), color=self.color)
 
-    def result(self, data: Any, *lines: str) -> None:
-        """The command's answer: ``data`` with --json, else the lines."""
+    def result(self, data: Any, *lines: str, handed: str = "") -> None:
+        """The command's answer: ``data`` with --json, else the lines. ``handed`` is the one among them that somebody is
+        given: where it goes into a file, the others are said on the terminal, too."""
         if self.json:
             click.echo(
                 json.dumps({"ok": True, "command": self.command, "data": data}, default=_plain, ensure_ascii=False)
             )
         else:
+            aside = handed and sys.stderr.isatty() and not sys.stdout.isatty()
             for line in lines:
                 self.line(line)
+                if aside and line != handed:
+                    click.echo(_coloured(safe(line)), err=True, color=self.color)
 
 
 def several(_: click.Context, __: click.Parameter, urls: tuple[str, ...]) -> str | None:

@@ -66,6 +66,7 @@ def device_new(
         _COMPARE,
         f"  {compare}",
         "Next, on the other machine: memsync device add CARD",
+        handed=str(card),
     )
 
 
@@ -123,6 +124,7 @@ def device_add(
         str(sheet),
         _COMPARE,
         f"  {again}",
+        handed=str(sheet),
     )
 
 

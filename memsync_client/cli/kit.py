@@ -206,7 +206,7 @@ def kit_sheet(app: App, qr: bool, qr_file: Path | None) -> None:
     check_qr(app, qr, qr_file)
     client = app.client()
     sheet = str(recovery.kit_sheet(client))
-    app.result({"sheet": sheet} | show_qr(app, sheet, qr, qr_file), *sheet_lines(client))
+    app.result({"sheet": sheet} | show_qr(app, sheet, qr, qr_file), *sheet_lines(client), handed=sheet)
 
 
 def _numbered(share: list[str]) -> list[str]:

@@ -365,6 +365,7 @@ def grant(
         HONEST,
         "Give the reader this invitation, for `memsync reader join`:",
         str(done.invitation),
+        handed=str(done.invitation),
     )
 
 

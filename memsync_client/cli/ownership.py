@@ -99,6 +99,7 @@ def device_card(app: App, qr: bool, qr_file: Path | None) -> None:
         str(card),
         "Let them compare these words with you, by voice or by eye:",
         f"  {compare}",
+        handed=str(card),
     )
 
 

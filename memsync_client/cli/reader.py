@@ -190,7 +190,9 @@ def reader_join(app: App, invitation: str, reader_name: str | None, blobs: Path 
 
 
 def _show_card(app: App, card: str, qr: bool, qr_file: Path | None) -> None:
-    app.result({"card": card} | show_qr(app, card, qr, qr_file), card)
+    data = {"card": card} | show_qr(app, card, qr, qr_file)
+    app.result(data, card)
+    app.say("Next, for the owner of the vault: memsync grant CARD")
 
 
 def _line(memory: Memory) -> str:

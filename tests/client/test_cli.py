@@ -249,9 +249,10 @@ def test_new_reader__on_a_terminal__is_asked_for_its_own_passphrase(tmp_path: Pa
                 asked += byte
             os.write(keyboard, b"a passphrase\n")
             asked += b"\n"
-        out, _ = process.communicate(timeout=60)
+        out, err = process.communicate(timeout=60)
     assert process.returncode == 0
     assert Card.parse(out.decode()).name == "claude"
+    assert b"memsync grant CARD" in err  # what goes into a file is the card alone
     assert asked.startswith(b"Passphrase for this reader's key: ")
 
 

@@ -98,7 +98,7 @@ def test_reader_new__with_a_code__prints_both(tmp_path: Path) -> None:
     words = ("--passphrase-fd", str(reading), "reader", "new", "claude", "--qr", "--qr-file", "card.svg")
     code, out, err = told(*words, home=tmp_path, pass_fds=[reading], cwd=tmp_path)
     os.close(reading)
-    assert (code, err) == (0, "")
+    assert (code, err) == (0, "  Next, for the owner of the vault: memsync grant CARD\n")
     *lines, card = out.splitlines()
     assert Card.parse(card).name == "claude"
     assert len(lines) > 60

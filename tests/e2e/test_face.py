@@ -8,25 +8,31 @@ import pty
 import select
 import subprocess
 import time
+from collections.abc import Mapping
 from pathlib import Path
+from typing import IO
 
 from memsync_client.client import Client
+from memsync_client.home import Home
 from memsync_client.keyring import Role
+from memsync_client.reader import new_reader
 from memsync_client.vault import Vault
-from tests.e2e.machines import MEMSYNC, SECONDS, Machine, grant, texts
+from tests.e2e.machines import MEMSYNC, PASSPHRASE, SECONDS, Machine, grant, texts
 
 
-def shown(machine: Machine, *words: str, **environment: str) -> str:
-    """All that a command shows on a terminal."""
+def shown(
+    machine: Machine, *words: str, into: IO[str] | None = None, environment: Mapping[str, str] | None = None
+) -> str:
+    """All that a command shows on a terminal, its answer in the file ``into`` where there is one."""
     ours, theirs = pty.openpty()
     reading, writing = os.pipe()
     os.write(writing, machine.passphrase.encode() + b"\n")
     os.close(writing)
     process = subprocess.Popen(
         [MEMSYNC, "--passphrase-fd", str(reading), *words],
-        env=machine.environment | {"TERM": "xterm"} | environment,
+        env=machine.environment | {"TERM": "xterm"} | dict(environment or {}),
         stdin=subprocess.DEVNULL,
-        stdout=theirs,
+        stdout=into or theirs,
         stderr=theirs,
         pass_fds=[reading],
     )
@@ -62,7 +68,7 @@ def test_terminal__has_colours_and_bars_and_none_when_asked(desk: Client, novel:
     status = shown(machine)
     assert "\x1b[32mNext:\x1b[0m" in status
     for words, environment in ((("--no-color",), {}), ((), {"NO_COLOR": "1"}), ((), {"TERM": "dumb"})):
-        plain = shown(machine, *words, **environment)
+        plain = shown(machine, *words, environment=environment)
         assert "Next: " in plain
         assert "\x1b" not in plain
 
@@ -75,6 +81,20 @@ def test_pipe__has_neither(novel: Vault, machine: Machine) -> None:
     for said in (done.out, done.err, machine.quick().out):
         assert "\x1b" not in said
         assert "%" not in said
+
+
+def test_invitation__into_a_file__the_terminal_shows_what_is_said_of_it(
+    novel: Vault, machine: Machine, tmp_path: Path
+) -> None:
+    card = str(new_reader(Home(tmp_path / "tool"), "claude", PASSPHRASE))
+    with open(tmp_path / "invitation.txt", "w") as file:
+        shows = shown(machine, "grant", card, into=file)
+    given = (tmp_path / "invitation.txt").read_text()
+    assert "claude can read ALL" in shows
+    assert "memsync-invitation1:" in given
+    assert "memsync-invitation1:" not in shows
+    assert "memsync-invitation1:" in shown(machine, "grant", card, "--for", "91d")
+    assert machine.quick("grant", card, "--for", "92d").err == ""
 
 
 def test_dry_runs__tell_the_gas_that_it_then_takes(

@@ -84,22 +84,25 @@ def init(
             "If this computer is lost and there is no recovery kit, the memory is gone. "
             "Make one with --kit (or --kit-file PATH), or decline with --no-kit."
         )
-    library.check_empty(app.home)
-    app.new_passphrase()
-    if with_kit is None and kit_file is None:
-        click.echo("If this computer is lost and you have no recovery kit, the memory is gone.", err=True)
-        with_kit = click.confirm("Make a kit now (3 word lists, any 2 restore)?", default=True, err=True)
     made: NewKit | None = None
 
-    def make() -> PublicKey:
+    def asked() -> str:  # by the library, which has looked at the chain by then
+        nonlocal with_kit
+        passphrase = app.new_passphrase()
+        if with_kit is None and kit_file is None:
+            click.echo("If this computer is lost and you have no recovery kit, the memory is gone.", err=True)
+            with_kit = click.confirm("Make a kit now (3 word lists, any 2 restore)?", default=True, err=True)
+        return passphrase
+
+    def make() -> PublicKey | None:
         nonlocal made
-        made = new_kit(app, kit_file, kit_passphrase_fd)
-        return made.public
+        made = new_kit(app, kit_file, kit_passphrase_fd) if with_kit or kit_file else None
+        return made.public if made else None
 
     config = library.init(
         app.home,
-        app.new_passphrase,
-        kit=make if with_kit or kit_file else None,
+        asked,
+        kit=make,
         rpc=rpc,
         registry=registry,
         wallet=wallet,

@@ -137,6 +137,11 @@ def test_terminal__kit_is_offered_shown_and_checked_by_hand(chain: Chain, machin
         until("Good: this kit opens 1 vault (novel).")
 
 
+def test_terminal__no_node__is_said_before_anything_is_asked(machine: Machine) -> None:
+    with terminal(machine, "init", "--rpc", "http://127.0.0.1:1") as until:
+        assert "passphrase" not in until("can't be reached").lower()
+
+
 def test_terminal__declined__says_that_the_memory_is_gone_then(chain: Chain, machine: Machine, tmp_path: Path) -> None:
     wallet = str(keystore(tmp_path / "wallet.json"))
     with terminal(machine, "init", "--rpc", chain.rpc_url, "--wallet", wallet) as until:

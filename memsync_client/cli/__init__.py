@@ -84,8 +84,8 @@ def _run(app: App) -> int:
     except click.ClickException as error:
         _report_usage(app, error)
         return error.exit_code
-    except (click.Abort, KeyboardInterrupt):
-        said = "interrupted; nothing is lost"
+    except (click.Abort, KeyboardInterrupt) as ended:
+        said = str(ended) or "interrupted; nothing is lost"
         if app.json:
             report(app, "Interrupted", 130, said, "Run it again.")
         else:

@@ -35,6 +35,8 @@ from ..records import Receipt
 from ..sealing import HoldsSecret
 from ..session import PRACTICE_CHAIN
 
+DECLINED = "not done; nothing is changed"
+
 _F = TypeVar("_F", bound=Callable[..., Any])
 
 
@@ -94,7 +96,7 @@ class App(HoldsSecret):
         if self.json or not sys.stdin.isatty():
             raise InvalidRequest(f"This needs a yes: {question}", "Look first with --dry-run, then add --yes.")
         if not click.confirm(safe(question), err=True):
-            raise click.Abort
+            raise click.Abort(DECLINED)
 
     def _may(self, question: str) -> bool:
         """Whether a person at the terminal says yes; nobody is there with --json."""

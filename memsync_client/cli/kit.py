@@ -65,7 +65,8 @@ def new_kit(app: App, path: Path | None, passphrase_fd: int | None) -> NewKit:
     for line in lines:
         app.line(line)
     app.line("")
-    click.confirm("Have you written them down?", abort=True, err=True)
+    if not click.confirm("Have you written them down?", err=True):
+        raise click.Abort("no kit was made of these lists; run it again with paper at hand, and it shows others")
     return NewKit(key.xwing.public, data, [])
 
 

@@ -135,6 +135,15 @@ def test_terminal__kit_is_offered_shown_and_checked_by_hand(chain: Chain, machin
         assert "Word 7 is not in the list" in until("List 1 of 2", lists[2])
         until("List 2 of 2", " ".join(word[:4] for word in lists[0].split()))
         until("Good: this kit opens 1 vault (novel).")
+    with terminal(machine, "kit", "make") as until:
+        until("Passphrase", PASSPHRASE)
+        until("Go on? [y/N]", "n")
+        assert "interrupted" not in until("not done; nothing is changed")
+    with terminal(machine, "kit", "make", "--yes") as until:
+        until("Passphrase", PASSPHRASE)
+        until("written them down? [y/N]", "n")
+        until("run it again with paper at hand")
+    assert machine.data("vault", "show", "novel")["version"] == 1
 
 
 def test_terminal__no_node__is_said_before_anything_is_asked(machine: Machine) -> None:

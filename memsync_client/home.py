@@ -149,6 +149,10 @@ class Home:
     def config(self) -> Config:
         """Raises NotInitialised or HomeDamaged."""
         if not self.initialised:
+            begun = self.new_device()
+            if begun:
+                step = "Give it the sheet that `memsync device add` prints on the other: memsync device join SHEET"
+                raise NotInitialised(f"The new device {begun.name!r} has no vault yet.", step)
             raise NotInitialised(f"There is no MemSync home in {self.folder}.", "Begin with `memsync init`.")
         return Config(**_read_json(self._config, Config))
 

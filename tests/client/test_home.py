@@ -26,6 +26,7 @@ from memsync_client.home import (
     Config,
     Home,
     Joined,
+    NewDevice,
     SealedFile,
     read_joined,
     read_seen,
@@ -72,6 +73,14 @@ def test_home__makes_nothing_before_something_is_written(home: Home) -> None:
     assert str(home.folder) in caught.value.cause
     assert "memsync init" in caught.value.next_step
     assert not home.folder.exists()
+
+
+def test_home__of_a_device_that_has_not_joined__says_how_it_goes_on(home: Home) -> None:
+    home.folder.mkdir()
+    home.write_new_device(NewDevice("laptop", 1, "http://127.0.0.1:1", "0x"))
+    with pytest.raises(NotInitialised, match="'laptop' has no vault yet") as caught:
+        home.config()
+    assert "memsync device join" in caught.value.next_step
 
 
 def test_readers__folders_by_name_in_order(home: Home) -> None:

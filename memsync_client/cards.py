@@ -173,6 +173,13 @@ class Sheet:
         )
 
 
+# What each is called, and which command takes it.
+_KINDS = {
+    "memsync-card": ("a card", "`memsync grant`"),
+    "memsync-invitation": ("an invitation", "`memsync reader join`"),
+    "memsync-device": ("a device card", "`memsync device add` or `memsync vault offer`"),
+    "memsync-sheet": ("a sheet", "`memsync device join` or `memsync restore`"),
+}
 _SHEET = {
     "holder": bytes,
     "chain": int,
@@ -221,7 +228,10 @@ def _read(kind: str, text: str, shape: dict[str, Any], error: type[MemSyncError]
     head, _, checksum = text.rpartition(":")
     prefix, _, payload = head.partition(":")
     if not prefix.startswith(kind):
-        raise error(f"This is not {'an' if what[0] in 'aeiou' else 'a'} {what}.", again)
+        for known, (other, command) in _KINDS.items():
+            if prefix.startswith(known):
+                raise error(f"This is {other}, and not {_KINDS[kind][0]}.", f"It is for {command}. {again}")
+        raise error(f"This is not {_KINDS[kind][0]}.", again)
     if sha256(head.encode("utf-8", "replace")).hex()[:8] != checksum:
         raise error(f"The {what} has a wrong checksum: some of it is missing or changed.", again)
     if prefix != f"{kind}1":

@@ -165,12 +165,15 @@ def test_parse__cut_or_with_text_around_it__refused(kind: Any, item: Any, error:
 def test_parse__an_invitation_where_a_card_is_wanted__says_so() -> None:
     with pytest.raises(InvalidCard) as refused:
         Card.parse(str(INVITATION))
-    assert refused.value.cause == "This is not a card."
+    assert refused.value.cause == "This is an invitation, and not a card."
+    assert "`memsync reader join`" in refused.value.next_step
     assert "memsync-card1:" in refused.value.next_step
     with pytest.raises(InvalidInvitation) as refused_too:
         Invitation.parse(str(CARD))
-    assert refused_too.value.cause == "This is not an invitation."
+    assert refused_too.value.cause == "This is a card, and not an invitation."
     assert "memsync-invitation1:" in refused_too.value.next_step
+    with pytest.raises(InvalidCard, match="This is not a card"):
+        Card.parse("README")
 
 
 def test_parse__of_another_version__says_so() -> None:

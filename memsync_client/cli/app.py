@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
+from difflib import get_close_matches
 from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
@@ -154,7 +155,20 @@ rpc_option = click.option(
 )
 
 
-class Sections(click.Group):
+class Verbs(click.Group):
+    """A group that names the commands which a mistyped one is like."""
+
+    def resolve_command(self, context: click.Context, args: list[str]) -> Any:
+        """See click.Group."""
+        try:
+            return super().resolve_command(context, args)
+        except click.UsageError as error:
+            alike = get_close_matches(args[0], self.commands, 2)
+            error.message += f" Did you mean {' or '.join(alike)}?" if alike else ""
+            raise
+
+
+class Sections(Verbs):
     """A group whose help shows its commands by what they are for."""
 
     def __init__(self, *given: Any, **named: Any) -> None:

@@ -19,7 +19,7 @@ from ..kit import phrase
 from ..pricing import Price
 from ..records import Receipt
 from ..vault import Vault
-from .app import App, cost_of, counted, price_data, price_of, printing, rpc_option
+from .app import App, Verbs, cost_of, counted, price_data, price_of, printing, rpc_option
 from .completing import device_names, files
 from .given import text_of
 from .kit import sheet_given
@@ -29,7 +29,7 @@ from .qr import check_qr, qr_options, show_qr
 _COMPARE = "Compare these words with those on the other machine, by voice or by eye:"
 
 
-@click.group()
+@click.group(cls=Verbs)
 def device() -> None:
     """Add, list and remove your own machines."""
 

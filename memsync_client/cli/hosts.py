@@ -9,7 +9,7 @@ import click
 from ..hosting import Mended
 from ..hosts import Host, Hosts
 from ..storage.uris import EVM, EVM_MEANS, whole, without_user
-from .app import App, blob_cost, blob_data, cost_of, counted, gas_cost, printing, progress_bar, receipt_data
+from .app import App, Verbs, blob_cost, blob_data, cost_of, counted, gas_cost, printing, progress_bar, receipt_data
 from .completing import vault_names, vault_option
 from .owner import vault
 
@@ -18,7 +18,7 @@ _endpoint = click.option(
 )
 
 
-@click.group(short_help="Hosts of blobs beside the one on chain, as mirrors.")
+@click.group(cls=Verbs, short_help="Hosts of blobs beside the one on chain, as mirrors.")
 def host() -> None:
     """Hosts of blobs beside the one on chain: each is a mirror, written and read like it."""
 

@@ -12,7 +12,19 @@ from ..errors import InvalidRequest, UnknownMemory
 from ..inbox import Proposal
 from ..memories import Memory
 from ..tools import Tools
-from .app import App, cost_of, counted, day, memory_data, one_entry, price_of, printing, receipt_data, relay_option
+from .app import (
+    App,
+    Verbs,
+    cost_of,
+    counted,
+    day,
+    memory_data,
+    one_entry,
+    price_of,
+    printing,
+    receipt_data,
+    relay_option,
+)
 from .completing import vault_option
 
 _ids = click.argument("ids", metavar="[ID]…", nargs=-1)
@@ -21,7 +33,7 @@ _from = click.option("--from", "tool", metavar="TOOL", help="All of this tool.")
 _yes = click.option("--yes", is_flag=True, help="Answer yes to the question.")
 
 
-@click.group(invoke_without_command=True, short_help="What tools have proposed: it waits here for your yes.")
+@click.group(cls=Verbs, invoke_without_command=True, short_help="What tools have proposed: it waits here for your yes.")
 @click.pass_context
 def inbox(context: click.Context) -> None:
     """What tools have proposed over MCP: it waits here for your yes, sealed, and is recalled by nobody before.

@@ -22,7 +22,7 @@ from ..keys import HolderKey, PublicKey
 from ..records import Receipt
 from ..sealing import SECRET_BYTES
 from ..vault import Vault
-from .app import App, ask_secret, cost_of, counted, lines_of, price_data, price_of, printing
+from .app import App, Verbs, ask_secret, cost_of, counted, lines_of, price_data, price_of, printing
 from .given import text_of
 from .qr import check_qr, qr_options, show_qr
 
@@ -106,7 +106,7 @@ def sheet_lines(client: Client) -> list[str]:
     ]
 
 
-@click.group(short_help="Make and check the recovery kit.")
+@click.group(cls=Verbs, short_help="Make and check the recovery kit.")
 def kit() -> None:
     """Make and check the recovery kit: what brings everything back when every device is lost."""
 

@@ -18,13 +18,13 @@ from ..home import Home
 from ..proposals import Proposals
 from ..reader import Reader
 from ..tools import Tools
-from .app import App, printing
+from .app import App, Verbs, printing
 from .completing import reader_names, vault_option
 
 _DEFAULT_PORT = 8547
 
 
-@click.group(invoke_without_command=True, short_help="Serve memories to a program over MCP.")
+@click.group(cls=Verbs, invoke_without_command=True, short_help="Serve memories to a program over MCP.")
 @click.option(
     "--as-reader",
     "reader_name",
@@ -114,7 +114,7 @@ def mcp(
         sys.exit(code)
 
 
-@mcp.group(short_help="Tokens for `memsync mcp --http`, one a tool.")
+@mcp.group(cls=Verbs, short_help="Tokens for `memsync mcp --http`, one a tool.")
 def token() -> None:
     """Tokens for `memsync mcp --http`: one a tool, shown once, of which a hash is kept."""
 

@@ -20,6 +20,7 @@ from ..storage.uris import EVM, EVM_MEANS
 from ..vault import Vault
 from .app import (
     App,
+    Verbs,
     blob_cost,
     blob_data,
     cost_of,
@@ -69,7 +70,7 @@ def node(app: App, port: int) -> None:
     practice.run(app.home.practice, port=port, on_ready=ready)
 
 
-@click.group(short_help="Make, show, move, hand on and close vaults.")
+@click.group(cls=Verbs, short_help="Make, show, move, hand on and close vaults.")
 def vault() -> None:
     """Make and show vaults."""
 

@@ -15,7 +15,7 @@ from ..client import Client
 from ..errors import AccessEnded, InvalidCard
 from ..kit import phrase
 from ..records import Receipt
-from .app import App, cost_of, day, price_data, price_of, printing, receipt_data
+from .app import App, Verbs, cost_of, day, price_data, price_of, printing, receipt_data
 from .completing import files, vault_names, vault_option
 from .given import text_of
 from .lending import lasting_option
@@ -218,7 +218,7 @@ def vault_close(app: App, name: str, successor: bytes | None, dry_run: bool, yes
         app.result(data | _sent([receipt]), f'"{name}" is closed for good. {_cost(app, [receipt])}.')
 
 
-@click.group("recovery", short_help="The way back to a vault whose wallet is lost.")
+@click.group("recovery", cls=Verbs, short_help="The way back to a vault whose wallet is lost.")
 def recovery() -> None:
     """The way back to a vault whose wallet is lost: an address that you name may let it go to a new owner, 21 days
     after it said so, unless you veto. It brings the record back, and no keys: these come from the kit or a device.

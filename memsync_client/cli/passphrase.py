@@ -6,12 +6,12 @@ import click
 
 from .. import passphrases
 from ..errors import PassphraseNotKept
-from .app import App, ask_secret, counted, printing
+from .app import App, Verbs, ask_secret, counted, printing
 
 _NEW_FD = "--new-passphrase-fd"
 
 
-@click.group(short_help="Keep the passphrase in the system's keyring, or change it.")
+@click.group(cls=Verbs, short_help="Keep the passphrase in the system's keyring, or change it.")
 def passphrase() -> None:
     """Keep the passphrase in the operating system's keyring, or change it."""
 

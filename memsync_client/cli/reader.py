@@ -15,7 +15,7 @@ from ..memories import Memory
 from ..reader import Reader, card_of, new_reader
 from ..search import Filter, Hit, Part
 from ..vault import Vault
-from .app import App, counted, day, memory_data, one_entry, printing, progress_bar, when
+from .app import App, Verbs, counted, day, memory_data, one_entry, printing, progress_bar, when
 from .completing import files, reader_names, vault_option
 from .given import text_of
 from .qr import check_qr, qr_options, show_qr
@@ -139,7 +139,7 @@ def verify(app: App, name: str | None, reader_name: str | None) -> None:
     )
 
 
-@click.group()
+@click.group(cls=Verbs)
 def reader() -> None:
     """The tool's side: make a key, show its card, join a vault."""
 

@@ -291,6 +291,21 @@ def test_wrong_usage__without_json__is_said_on_standard_error(tmp_path: Path) ->
     assert "No such option: --nonsense" in err
 
 
+@pytest.mark.parametrize(
+    ("words", "meant"),
+    [
+        (("statsu",), ""),
+        (("grnat", "card.txt"), "grant or grants"),
+        (("vault", "shwo"), "show"),
+        (("mcp", "token", "nwe"), "new"),
+    ],
+)
+def test_mistyped_command__is_told_what_it_is_like(words: tuple[str, ...], meant: str, tmp_path: Path) -> None:
+    code, out, err = told(*words, home=tmp_path)
+    assert (code, out) == (2, "")
+    assert err.rstrip().endswith(f"Did you mean {meant}?" if meant else "No such command 'statsu'.")
+
+
 def test_file_system_error__that_no_part_foresaw__is_one_clear_line(tmp_path: Path) -> None:
     home = tmp_path / "a file"
     home.write_text("")

@@ -338,6 +338,12 @@ class _Bar:
                 self._drawn.length = total
                 self._drawn.update(done - self._drawn.pos)
 
+    def fill(self) -> None:
+        """All is done, however much of what was expected that took."""
+        with self._lock:
+            if self._drawn:
+                self._drawn.update(self._drawn.length - self._drawn.pos)
+
     def end(self) -> None:
         """Leaves it as it stands, on a line of its own."""
         with self._lock:
@@ -355,6 +361,7 @@ def progress_bar(app: App, label: str) -> Iterator[Progress | None]:
     app.bar = _Bar(app, label)
     try:
         yield app.bar.step
+        app.bar.fill()
     finally:
         app.bar.end()
         app.bar = None

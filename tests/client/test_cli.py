@@ -42,6 +42,11 @@ def told(*words: str, home: Path, **options: Any) -> tuple[int, str, str]:
     return done.returncode, done.stdout, done.stderr
 
 
+class Screen(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
 def typed(data: bytes, patch: pytest.MonkeyPatch) -> None:
     patch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(data), encoding="utf-8"))
 
@@ -304,6 +309,16 @@ def test_mistyped_command__is_told_what_it_is_like(words: tuple[str, ...], meant
     code, out, err = told(*words, home=tmp_path)
     assert (code, out) == (2, "")
     assert err.rstrip().endswith(f"Did you mean {meant}?" if meant else "No such command 'statsu'.")
+
+
+def test_bar__of_work_that_read_less_than_was_there__ends_full(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = Screen()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    monkeypatch.setenv("TERM", "xterm")
+    with progress_bar(App(), "reading") as step:
+        assert step is not None
+        step(1, 50)
+    assert "100%" in terminal.getvalue()
 
 
 def test_file_system_error__that_no_part_foresaw__is_one_clear_line(tmp_path: Path) -> None:

@@ -31,7 +31,13 @@ _COMPARE = "Compare these words with those on the other machine, by voice or by 
 
 @click.group(cls=Verbs)
 def device() -> None:
-    """Add, list and remove your own machines."""
+    """Add, list and remove your own machines.
+
+    \b
+    memsync device new --name laptop --commit > card.txt
+    memsync device add card.txt > sheet.txt
+    memsync device join sheet.txt
+    """
 
 
 @device.command("new", short_help="On a new machine: make its key, and print its card.")
@@ -163,7 +169,11 @@ def device_join(app: App, sheet: str, yes: bool) -> None:
 @device.command("list", short_help="Your machines, and which vaults they open.")
 @printing
 def device_list(app: App) -> None:
-    """Your machines: which vaults they open, which they may commit to, and who added them."""
+    """Your machines: which vaults they open, which they may commit to, and who added them.
+
+    \b
+    memsync device list
+    """
     client = app.client()
     lines = library.devices(client)
     owner = client.session.config.owner

@@ -20,7 +20,12 @@ _endpoint = click.option(
 
 @click.group(cls=Verbs, short_help="Hosts of blobs beside the one on chain, as mirrors.")
 def host() -> None:
-    """Hosts of blobs beside the one on chain: each is a mirror, written and read like it."""
+    """Hosts of blobs beside the one on chain: each is a mirror, written and read like it.
+
+    \b
+    memsync host add /media/usb/blobs
+    memsync host list
+    """
 
 
 @host.command("add", short_help="Keep blobs on this host too.")
@@ -50,7 +55,11 @@ def host_add(app: App, uri: str, endpoint: str | None, name: str | None, yes: bo
 @host.command("list")
 @printing
 def host_list(app: App) -> None:
-    """The hosts that this home knows. Asks neither node nor passphrase."""
+    """The hosts that this home knows. Asks neither node nor passphrase.
+
+    \b
+    memsync host list
+    """
     known = Hosts(app.home).listed()
     labels = {vault_id.hex(): label for label, vault_id in app.home.labels().items()}
     lines = [

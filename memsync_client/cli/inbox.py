@@ -52,7 +52,11 @@ def inbox(context: click.Context) -> None:
 @vault_option
 @printing
 def inbox_list(app: App, name: str | None) -> None:
-    """All that waits for your yes, oldest first."""
+    """All that waits for your yes, oldest first.
+
+    \b
+    memsync inbox list --vault novel
+    """
     vault = app.client().vault(name)
     found = vault.proposals()
     tips = vault.tips() if any(proposal.forget for proposal in found) else {}

@@ -160,6 +160,9 @@ def rekey(app: App) -> None:
     """Make this device's key anew, in every vault, and destroy the old one.
 
     After a forget at level 3 each of your devices is pending until it has done so, or has been removed.
+
+    \b
+    memsync device rekey
     """
     client = app.client()
     client.adopt()

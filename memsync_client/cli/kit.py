@@ -108,7 +108,13 @@ def sheet_lines(client: Client) -> list[str]:
 
 @click.group(cls=Verbs, short_help="Make and check the recovery kit.")
 def kit() -> None:
-    """Make and check the recovery kit: what brings everything back when every device is lost."""
+    """Make and check the recovery kit: what brings everything back when every device is lost.
+
+    \b
+    memsync kit make
+    memsync kit check
+    memsync kit sheet > sheet.txt
+    """
 
 
 @kit.command("make")

@@ -116,7 +116,11 @@ def mcp(
 
 @mcp.group(cls=Verbs, short_help="Tokens for `memsync mcp --http`, one a tool.")
 def token() -> None:
-    """Tokens for `memsync mcp --http`: one a tool, shown once, of which a hash is kept."""
+    """Tokens for `memsync mcp --http`: one a tool, shown once, of which a hash is kept.
+
+    \b
+    memsync mcp token new cursor
+    """
 
 
 _as_reader = click.option(
@@ -146,7 +150,11 @@ def token_new(app: App, tool: str, reader_name: str | None) -> None:
 @_as_reader
 @printing
 def token_list(app: App, reader_name: str | None) -> None:
-    """Which tools have a token."""
+    """Which tools have a token.
+
+    \b
+    memsync mcp token list
+    """
     names = [name for name, known in _tools(app, reader_name).all().items() if known.token]
     app.result([{"tool": name} for name in names], *names or ["No tool has a token."])
 

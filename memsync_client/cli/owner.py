@@ -72,7 +72,13 @@ def node(app: App, port: int) -> None:
 
 @click.group(cls=Verbs, short_help="Make, show, move, hand on and close vaults.")
 def vault() -> None:
-    """Make and show vaults."""
+    """Make, show, move, hand on and close vaults.
+
+    \b
+    memsync vault new novel
+    memsync vault list
+    memsync vault show novel
+    """
 
 
 @vault.command("new")
@@ -142,7 +148,11 @@ def _who(item: dict[str, Any]) -> str:
 @vault.command("list")
 @printing
 def vault_list(app: App) -> None:
-    """The vaults of this home, with what waits for the next sync. Asks neither node nor passphrase."""
+    """The vaults of this home, with what waits for the next sync. Asks neither node nor passphrase.
+
+    \b
+    memsync vault list
+    """
     vaults = [(v.label, v.place.vault_id.hex(), v.waiting()) for v in app.client().vaults()]
     app.result(
         [{"name": name, "vault": vault_id, "waiting": waiting} for name, vault_id, waiting in vaults],

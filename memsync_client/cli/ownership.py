@@ -222,6 +222,9 @@ def vault_close(app: App, name: str, successor: bytes | None, dry_run: bool, yes
 def recovery() -> None:
     """The way back to a vault whose wallet is lost: an address that you name may let it go to a new owner, 21 days
     after it said so, unless you veto. It brings the record back, and no keys: these come from the kit or a device.
+
+    \b
+    memsync vault recovery set 0x70997970C51812dc3A010C7d01b50e0d17dc79C8 --vault novel
     """
 
 

@@ -13,7 +13,12 @@ _NEW_FD = "--new-passphrase-fd"
 
 @click.group(cls=Verbs, short_help="Keep the passphrase in the system's keyring, or change it.")
 def passphrase() -> None:
-    """Keep the passphrase in the operating system's keyring, or change it."""
+    """Keep the passphrase in the operating system's keyring, or change it.
+
+    \b
+    memsync passphrase keep
+    memsync passphrase change
+    """
 
 
 @passphrase.command("keep", short_help="Put the passphrase into the system's keyring.")
@@ -22,6 +27,9 @@ def keep(app: App) -> None:
     """Put the passphrase into the operating system's keyring, so that it is not asked for.
 
     The key files stay sealed under it. While that keyring is unlocked, programs that you run can ask it, too.
+
+    \b
+    memsync passphrase keep
     """
     typed = ask_secret("Passphrase", app.passphrase_fd, "--passphrase-fd")
     where = passphrases.keep(app.home, typed)
@@ -31,7 +39,11 @@ def keep(app: App) -> None:
 @passphrase.command("forget")
 @printing
 def forget(app: App) -> None:
-    """Take the passphrase out of the operating system's keyring."""
+    """Take the passphrase out of the operating system's keyring.
+
+    \b
+    memsync passphrase forget
+    """
     was = passphrases.forget(app.home)
     app.result({"was_kept": was}, "It will be asked for." if was else "It was not kept.")
 
@@ -39,7 +51,11 @@ def forget(app: App) -> None:
 @passphrase.command("status", short_help="Say whether the passphrase is kept, and where.")
 @printing
 def status(app: App) -> None:
-    """Say whether the passphrase is kept, and which keyring would keep it."""
+    """Say whether the passphrase is kept, and which keyring would keep it.
+
+    \b
+    memsync passphrase status
+    """
     kept, trouble, keyring = passphrases.is_kept(app.home), None, None
     try:
         keyring = passphrases.keyring_name()
@@ -60,6 +76,9 @@ def change(app: App, new_fd: int | None) -> None:
 
     Copies that were made before, and the recovery kit, still open as they did. Killed in between, the next command ends
     it.
+
+    \b
+    memsync passphrase change
     """
     old = app.passphrase()
     files = passphrases.change(app.home, old, ask_secret("New passphrase", new_fd, _NEW_FD, confirm=True))

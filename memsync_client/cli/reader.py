@@ -141,7 +141,12 @@ def verify(app: App, name: str | None, reader_name: str | None) -> None:
 
 @click.group(cls=Verbs)
 def reader() -> None:
-    """The tool's side: make a key, show its card, join a vault."""
+    """The tool's side: make a key, show its card, join a vault.
+
+    \b
+    memsync reader new claude > card.txt
+    memsync reader join invitation.txt --as claude
+    """
 
 
 @reader.command("new", short_help="Make a key and an address for one vault, and print the card.")
@@ -165,7 +170,11 @@ def reader_new(app: App, name: str, qr: bool, qr_file: Path | None) -> None:
 @qr_options
 @printing
 def reader_card(app: App, reader_name: str | None, qr: bool, qr_file: Path | None) -> None:
-    """Print the card of a reader made before."""
+    """Print the card of a reader made before.
+
+    \b
+    memsync reader card --as claude > card.txt
+    """
     check_qr(app, qr, qr_file)
     _show_card(app, str(card_of(app.home, reader_name, app.passphrase())), qr, qr_file)
 

@@ -6,6 +6,7 @@ import io
 import json
 import os
 import pty
+import shlex
 import subprocess
 import sys
 import textwrap
@@ -195,13 +196,27 @@ def test_help__of_a_group_in_80_columns__says_each_command_in_one_whole_line(gro
     assert all(len(f"  {name:<12}  {said[name]}") <= 80 and said[name].endswith((".", ")")) for name in group.commands)
 
 
+def example(line: str) -> tuple[click.Command, list[str]]:
+    """The command that an example names, and those of its options that this does not have."""
+    command: click.Command = root
+    words = shlex.split(line.removeprefix("memsync --home elsewhere").removeprefix("memsync"))
+    while isinstance(command, click.Group) and words and words[0] in command.commands:
+        command = command.commands[words.pop(0)]
+    known = [name for option in command.params for name in (*option.opts, *option.secondary_opts)]
+    return command, [word for word in words if word.startswith("-") and word not in known]
+
+
 @pytest.mark.parametrize(
     "command",
-    [command for command in commands(root) if any(isinstance(word, click.Argument) for word in command.params)],
+    [*commands(root), *(group for group in groups(root) if group is not root)],
     ids=lambda command: f"{command.callback.__module__.rpartition('.')[2]}-{command.name}",
 )
-def test_help__of_a_command_that_is_given_words__has_an_example(command: click.Command) -> None:
-    assert f" {command.name} " in (command.help or "").partition("\b\n")[2]
+def test_help__of_each_command__has_an_example_with_options_that_there_are(command: click.Command) -> None:
+    lines = [line.strip() for line in (command.help or "").partition("\b\n")[2].splitlines()]
+    meant = [example(line) for line in lines if line.startswith("memsync ")]
+    assert not any(wrong for _, wrong in meant), meant
+    below = command.commands.values() if isinstance(command, click.Group) else [command]
+    assert any(found is command or found in below for found, _ in meant)
 
 
 def test_sync__help__has_both_answers_about_private_readers(tmp_path: Path) -> None:

@@ -34,8 +34,10 @@ _yes = click.option("--yes", is_flag=True, help="Answer yes to the question.")
 
 
 @click.group(cls=Verbs, invoke_without_command=True, short_help="What tools have proposed: it waits here for your yes.")
+@vault_option
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.pass_context
-def inbox(context: click.Context) -> None:
+def inbox(context: click.Context, name: str | None, as_json: bool) -> None:
     """What tools have proposed over MCP: it waits here for your yes, sealed, and is recalled by nobody before.
 
     \b
@@ -45,7 +47,9 @@ def inbox(context: click.Context) -> None:
     memsync inbox trust cursor
     """
     if context.invoked_subcommand is None:
-        context.invoke(inbox_list, name=None, as_json=False)
+        context.invoke(inbox_list, name=name, as_json=as_json)
+    elif name or as_json:
+        raise click.UsageError(f"--vault and --json belong after {context.invoked_subcommand}.")
 
 
 @inbox.command("list")

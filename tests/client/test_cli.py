@@ -294,6 +294,7 @@ def test_new_reader__name_that_can_not_be__is_refused_before_anything_is_asked(t
         (("--json", "vault", "new"), "vault new"),
         (("--json", "nonsense"), ""),
         (("grant", "--json", "card", "--for", "ever"), "grant"),
+        (("inbox", "--json", "trust", "claude"), "inbox"),
     ],
 )
 def test_wrong_usage__in_json__is_the_one_object(words: tuple[str, ...], command: str, tmp_path: Path) -> None:

@@ -180,7 +180,7 @@ def test_connect__toml_and_to_propose__is_what_codex_reads_and_it_has_no_key_of_
             for _ in range(2):
                 assert (await answer(client, "memory_forget", id=first["id"]))["status"] == "waits"
             assert found_in(process_of(Path(made["home"])), owners) == set()
-            add, forget = machine.data("inbox", "list")
+            add, forget = machine.quick("inbox", "--json").answer["data"]
             assert (add["tool"], add["wants"], add["memory"]["source"]["platform"]) == ("codex", "add", "codex")
             assert (forget["tool"], forget["wants"], forget["id"]) == ("codex", "forget", first["id"])
 

@@ -292,7 +292,7 @@ def test_inbox__in_a_terminal__lists_approves_and_rejects(owner: Client, vault: 
     assert "1 memory waits for the next sync" in memsync("inbox", "approve", kept.id.hex()[:8], *of)
     assert "1 proposal dropped" in memsync("inbox", "reject", dropped.id.hex(), *of)
     assert "1 memory forgotten" in memsync("inbox", "approve", "--from", "cursor", "--yes", *of)
-    assert "Nothing waits" in memsync("inbox", "list", *of)
+    assert "Nothing waits" in memsync("inbox", *of)
     assert texts(vault) == [INES]
 
 

@@ -12,7 +12,7 @@ from .files import make_dir, storage_error, write_atomic
 def write_file(path: Path, chunks: Iterable[bytes], *, force: bool = False) -> None:
     """Writes a file, whole or not at all. Raises InvalidRequest where it is there already, unless ``force``."""
     if not force and (path.exists() or path.is_symlink()):
-        raise InvalidRequest(f"There is a {path} already.", "Name another file, or write over it with --force.")
+        raise InvalidRequest(f"{path} is there already.", "Name another file, or write over it with --force.")
     write_atomic(path, b"".join(chunks))
 
 

@@ -241,9 +241,10 @@ def _sizes(blobs: Blobs, needed: Iterable[bytes]) -> dict[bytes, int]:
 
 def _check_limit(target: Storage, sizes: dict[bytes, int]) -> None:
     if too_large := [size for size in sizes.values() if size > target.limit]:
+        larger = "1 is" if len(too_large) == 1 else f"{len(too_large):,} are"
         raise InvalidRequest(
-            f"{len(too_large)} blobs are larger than the {target.limit:,} bytes that {target.name} takes.",
-            f"Seal them anew, smaller: memsync host add {target.name} , then memsync rotate --clean, then move.",
+            f"{target.name} takes no blob above {target.limit:,} bytes, and {larger} larger.",
+            f"Seal them anew, smaller: `memsync host add {target.name}`, `memsync rotate --clean`, then move.",
         )
 
 

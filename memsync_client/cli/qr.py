@@ -50,7 +50,7 @@ def check_qr(app: App, qr: bool, qr_file: Path | None) -> None:
     if qr and app.json:
         raise click.UsageError("--qr draws on a terminal; with --json name a picture: --qr-file code.svg.")
     if qr_file and (qr_file.exists() or not qr_file.absolute().parent.is_dir()):
-        what = f"There is a {qr_file} already." if qr_file.exists() else f"There is no folder {qr_file.parent}."
+        what = f"{qr_file} is there already." if qr_file.exists() else f"There is no folder {qr_file.parent}."
         raise InvalidRequest(what, "Name another file.")
 
 

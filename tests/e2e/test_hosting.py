@@ -209,7 +209,8 @@ def test_move__pack_too_large_for_the_chain__refused_until_it_is_sealed_anew(vau
     for act in (partial(vault.plan_move, "evm:"), partial(vault.move, "evm:", on_chain=True)):
         with pytest.raises(InvalidRequest, match="98,304 bytes") as caught:
             act()
-        assert "rotate --clean" in caught.value.next_step
+        assert caught.value.cause.endswith("and 1 is larger.")
+        assert "`memsync host add evm:`, `memsync rotate --clean`" in caught.value.next_step
     owner.session.hosts.add(Host("evm:"))
     vault.rotate(clean=True)
     vault.move("evm:", on_chain=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from .. import connecting, pricing
-from ..access import DEFAULT_GRANT
+from ..access import DEFAULT_GRANT, ReaderLine
 from ..cards import Card
 from ..errors import InvalidCard, StorageUnavailable, UnknownReader
 from ..hosting import PUBLIC_HOSTS
@@ -389,15 +389,25 @@ def grants(app: App, name: str | None) -> None:
     \b
     memsync grants --vault novel
     """
-    lines = app.client().vault(name).grants()
+    target = app.client().vault(name)
+    lines = target.grants()
+    names = target.glance.names if target.glance else {}
     data = [
         {"reader": r.name, "address": r.address, "private": r.address is None, "expires": r.expires, "living": r.living}
         for r in lines
     ]
     shown = [
-        f"{r.name}   {'until' if r.living else 'ended'} {day(r.expires)}   {r.address or 'private'}" for r in lines
+        f"{_called(r, names)}   {'until' if r.living else 'ended'} {day(r.expires)}   {r.address or 'private'}"
+        for r in lines
     ]
     app.result(data, *shown or ["No reader."])
+
+
+def _called(line: ReaderLine, names: Mapping[str, str]) -> str:
+    """The reader's name, or that which it had while it was in the roster."""
+    if line.name != line.address:
+        return line.name
+    return f"once {names[line.name]}" if line.name in names else "unknown"
 
 
 @click.command(short_help="Take back what was granted to a reader, or to everyone.")

@@ -22,7 +22,7 @@ from memsync_client.home import Home
 from memsync_client.packs import Entry, open_pack
 from memsync_client.reader import Reader, card_of, new_reader
 from memsync_client.vault import Vault
-from tests.e2e.machines import PASSPHRASE, grant, new_owner, new_vault, texts
+from tests.e2e.machines import PASSPHRASE, Machine, grant, new_owner, new_vault, texts
 from tests.nodes import Chain, running_chain, transact
 
 
@@ -227,6 +227,8 @@ def test_expired__grant__ends_by_block_time(tmp_path: Path) -> None:
         vault.sync()
         assert vault.record().epoch == 2
         assert not any(line.living for line in vault.grants())
+        shown = Machine(tmp_path, PASSPHRASE).quick("--home", str(tmp_path / "owner"), "grants").out
+        assert shown.startswith("once public   ended ")
         vault.remember("third")
         vault.sync()
         assert vault.record().epoch == 2

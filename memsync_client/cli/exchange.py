@@ -57,7 +57,9 @@ def import_file(app: App, file: str, name: str | None, format: str | None, dry_r
         f"{found}: {memories}{talks}.",
         *([f"By type: {kinds}."] if kinds else []),
         *([f"Left out: {left_out}."] if left_out else []),
-        "Nothing written." if dry_run else f"{target.waiting():,} waiting on this computer. Next: memsync sync",
+        "Nothing written."
+        if dry_run
+        else f"{target.waiting():,} waiting on this computer. Next: memsync sync   (leaves out what is there already)",
     )
 
 

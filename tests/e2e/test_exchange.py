@@ -42,7 +42,7 @@ def test_exports_of_two_assistants__come_in_with_one_sync_and_go_out_again(tmp_p
         assert "Ines likes licorice.      paste\n" in shown
 
         for path in (chatgpt, claude):
-            owner.data("import", str(path))
+            assert "leaves out what is there already" in owner.quick("import", str(path)).out
         (again,) = owner.data("sync")
         assert (again["committed"], again["already"]) == (0, 18)
         leaves(owner, tmp_path)

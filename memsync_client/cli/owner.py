@@ -156,7 +156,7 @@ def vault_list(app: App) -> None:
     vaults = [(v.label, v.place.vault_id.hex(), v.waiting()) for v in app.client().vaults()]
     app.result(
         [{"name": name, "vault": vault_id, "waiting": waiting} for name, vault_id, waiting in vaults],
-        *[f"{name}   {waiting} waiting   {vault_id}" for name, vault_id, waiting in vaults],
+        *[f"{name}   {waiting:,} waiting   {vault_id}" for name, vault_id, waiting in vaults],
         *([] if vaults else ["No vault yet. Next: memsync vault new NAME"]),
     )
 
@@ -207,7 +207,7 @@ def remember(app: App, text: str, name: str | None, tags: tuple[str, ...]) -> No
     memory = target.remember(memory_text(text), tags=tags)
     app.result(
         {"id": memory.id, "waiting": target.waiting()},
-        f"{target.waiting()} waiting on this computer. Next: memsync sync",
+        f"{target.waiting():,} waiting on this computer. Next: memsync sync",
     )
 
 
@@ -226,7 +226,7 @@ def edit(app: App, memory_id: str, text: str, name: str | None) -> None:
     target = app.client().vault(name)
     memory = target.edit(memory_id, memory_text(text))
     data = {"id": memory.id, "revision": memory.revision, "waiting": target.waiting()}
-    app.result(data, f"Edited {memory.id.hex()[:8]}. {target.waiting()} waiting. Next: memsync sync")
+    app.result(data, f"Edited {memory.id.hex()[:8]}. {target.waiting():,} waiting. Next: memsync sync")
 
 
 @click.command(short_help="Commit what waits, and take in what other devices committed.")
@@ -272,8 +272,8 @@ def sync(
                 keep_private=keep_private, keep_edits=keep_edits, accept_rollback=accept_rollback, progress=step
             )
         landed = done.landed
-        again = f" {done.already} were in the vault already." if done.already else ""
-        again += f" {done.blocked} were forgotten, and stay so." if done.blocked else ""
+        again = f" {done.already:,} were in the vault already." if done.already else ""
+        again += f" {done.blocked:,} were forgotten, and stay so." if done.blocked else ""
         if done.held:
             again += (
                 f" {counted(done.held, 'edit waits', 'edits wait')} for a yes, since what it edits was forgotten:"
@@ -283,7 +283,7 @@ def sync(
             blobs = client.session.blob_receipts[before:]
             gas = cost_of(app, [landed.receipt]) + blob_cost(app, blobs)
             cost = f"{landed.stored_bytes:,} bytes stored, read back; one transaction, {gas}"
-            app.line(f"{target.label}: {done.committed} sealed, {cost}.{again}")
+            app.line(f"{target.label}: {done.committed:,} sealed, {cost}.{again}")
         else:
             app.line(f"{target.label}: nothing to commit; version {done.version}.{again}")
         item = {

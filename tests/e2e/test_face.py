@@ -97,6 +97,17 @@ def test_invitation__into_a_file__the_terminal_shows_what_is_said_of_it(
     assert machine.quick("grant", card, "--for", "92d").err == ""
 
 
+def test_numbers__of_a_thousand__have_a_comma(novel: Vault, machine: Machine, tmp_path: Path) -> None:
+    lines = tmp_path / "lines.jsonl"
+    lines.write_text("".join(f'{{"id": "{n}", "content": "Line {n}."}}\n' for n in range(1_000)))
+    for _ in range(2):
+        machine.data("import", str(lines))
+    assert "2,000 waiting" in machine.quick("vault", "list").out
+    said = machine.quick("sync").out
+    assert ": 1,000 sealed" in said
+    assert " 1,000 were in the vault already." in said
+
+
 def test_dry_runs__tell_the_gas_that_it_then_takes(
     desk: Client, novel: Vault, machine: Machine, tmp_path: Path
 ) -> None:

@@ -237,7 +237,8 @@ class Campaign:
         return True
 
     def _ordered(self, tests: list[pytest.Item], mutant: Mutant, likely: bool) -> list[pytest.Item]:
-        """Those that noticed changes nearby first; then, if only the likely ones run, those with names alike.
+        """Those that noticed changes nearby first, then the same with other parameters; then, if only the likely ones
+        run, those with names alike.
 
         Else the order of the files is kept, where a file's tests share what they set up.
         """
@@ -245,12 +246,13 @@ class Campaign:
         near.sort(key=lambda each: abs(each.line - mutant.line))
         killers = list(dict.fromkeys(by for each in near if (by := self._book.by(each))))[:6]
         rank = {name: index for index, name in enumerate(sorted(killers))}  # a file's tests together
+        functions = {name.partition("[")[0] for name in killers}
         function = words(" ".join(users(mutant.function)) if mutant.function else "layout")
         file = words(Path(mutant.file).stem)
         places = Counter[Path]()
 
         def key(test: pytest.Item) -> tuple[int, int]:
-            place = rank.get(test.nodeid, len(rank))
+            place = rank.get(test.nodeid, len(rank) + (test.nodeid.partition("[")[0] not in functions))
             if not likely:
                 return place, 0
             places[test.path] += 1

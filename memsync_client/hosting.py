@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
 
@@ -26,6 +27,9 @@ PUBLIC_HOSTS = (
 )
 _SLICE = 32  # blobs in memory at once
 _EARLIER = "earlier head, for verify alone"
+# What is to be deleted from the host ``old`` once the chain names ``new``, noted before that is sent.
+LEAVING = "leaving"  # in the folder of a vault
+_LEAVING = {"old": str, "new": str, "blobs": list}
 
 
 @dataclass(frozen=True)
@@ -55,7 +59,7 @@ class Repair:
 class Move:
     """Blobs brought to another host: how many, of how many bytes, and by which transaction it was named (None: not sent
     yet); the hashes of those that the old host was to delete and still has. ``gas`` is what storing them takes where
-    that costs any."""
+    that costs any. Where all of it is done but for that deletion, a plan has its hashes as ``left``."""
 
     base_uri: str
     blobs: int
@@ -67,6 +71,39 @@ class Move:
 
 class HostedVault(KeptVault):
     """An opened vault and its hosts."""
+
+    def _leave(self, view: View) -> tuple[bytes, ...] | None:
+        """Deletes from the host of before what a move to the present one, which is final, was to delete there. Returns
+        what it still has, and tries that again the next time; None where nothing was to be deleted.
+
+        Nothing goes that the vault names and its present host does not give back, and nothing at all where the two
+        turn out to be one host.
+        """
+        kept = self._sealed(LEAVING)
+        note = kept.read(_LEAVING)
+        if note is None or note["new"] != view.record.base_uri:
+            return None
+        blobs, doomed = self._blobs(view.record), set(note["blobs"])
+        left, again = doomed, True
+        try:
+            old = self._session.hosts.open(note["old"], view.record.vault_id)
+            needed = doomed & self._needed(view, blobs).keys()
+            alone = {name for name in needed if not has(blobs.host, name)}
+            again = not (old.read_only or old.name == EVM)
+            if again and _shows(blobs.host, old):
+                again = False
+                self._session.say(f"{blobs.host.name} shows what {old.name} has; nothing is deleted there")
+            else:
+                left = alone | set(old.delete(sorted(doomed - alone)))
+        except MemSyncError as error:  # the rest of the work does not hang on it
+            self._session.say(f"the host of before still has the vault's blobs: {error.cause}")
+        if left and again:
+            kept.write(note | {"blobs": sorted(left)})
+        else:
+            kept.remove()
+        if len(left) < len(doomed):
+            self._session.say(f"{len(doomed) - len(left)} blobs are deleted from the host of before")
+        return tuple(sorted(left))
 
     def _catch_up(self) -> None:
         """Brings to the mirrors what they could not take before. Only under the home's lock."""
@@ -96,6 +133,9 @@ class HostedVault(KeptVault):
         record = self.record()
         view = self._view(record)
         blobs = self._blobs(record)
+        note = self._sealed(LEAVING).read(_LEAVING)
+        if note and note["new"] == record.base_uri == whole(base_uri):
+            return Move(whole(base_uri), 0, 0, left=tuple(note["blobs"]))
         target = self._target(view, base_uri)
         needed = self._needed(view, blobs)
         sizes = _sizes(blobs, needed)
@@ -111,7 +151,8 @@ class HostedVault(KeptVault):
         looks for them. With ``delete_old`` the old host's are deleted once that is final.
 
         ``evm:`` needs ``on_chain``, the owner's yes to what EVM_MEANS says. Killed anywhere, it can be done again: what
-        is there already is not sent twice. Raises BlobMissing where a blob that is needed is nowhere.
+        is there already is not sent twice, and a deletion that was begun, or could not be done, goes on; so it does
+        with the next sync. Raises BlobMissing where a blob that is needed is nowhere.
         """
         base_uri = whole(base_uri)
         if base_uri == EVM and not on_chain:
@@ -120,8 +161,6 @@ class HostedVault(KeptVault):
 
         def attempt(view: View) -> Move:
             record, old = view.record, self._blobs(view.record)
-            if landed and record.base_uri == base_uri:  # an earlier process had sent just this
-                return Move(base_uri, 0, 0, 0, landed)
             target = self._target(view, base_uri)
             call = registry.set_base_uri(self.place.vault_id, record.version, base_uri)
             prepared = session.prepare(call, session.owner_wallet)  # refused before anything is copied
@@ -141,19 +180,24 @@ class HostedVault(KeptVault):
                     "Bring it back from a backup of the host, or from another device: memsync repair on it.",
                 )
             session.say(f"{len(needed) - len(done.lacking)} blobs are on {target.name}, read back")
-            receipt = session.land(prepared)
-            left: list[bytes] = []
             if delete_old:
-                earlier = self._earlier_keyrings(view, old)
-                doomed = {*needed, *earlier, *named_before(view, old.fetch)}
-                left = _delete(old.host, doomed)
-            return Move(base_uri, len(done.brought), done.size, 0, receipt, tuple(left))
+                doomed = {*needed, *self._earlier_keyrings(view, old), *named_before(view, old.fetch)}
+                self._sealed(LEAVING).write({"old": record.base_uri, "new": base_uri, "blobs": sorted(doomed)})
+            else:
+                self._sealed(LEAVING).remove()  # of a move that was not sent
+            receipt = session.land(prepared)
+            return Move(base_uri, len(done.brought), done.size, 0, receipt)
 
         with session.home.lock():
             _ = session.owner_wallet
             session.unlock()
             landed = session.resume()
-            return self._on_newest(attempt)
+            before = self._on_newest(self._leave)
+            if (landed or before is not None) and self.record().base_uri == base_uri:  # an earlier process had sent it
+                return Move(base_uri, 0, 0, 0, landed, before or ())
+            moved = self._on_newest(attempt)
+            after = self._on_newest(self._leave) if delete_old else None
+            return replace(moved, left=(*(before or ()), *(after or ())))
 
     def _target(self, view: View, base_uri: str) -> Storage:
         check_base_uri(whole(base_uri), self._session.config.chain_id)
@@ -249,17 +293,14 @@ def _check_limit(target: Storage, sizes: dict[bytes, int]) -> None:
 
 
 def _check_apart(old: Storage, new: Storage) -> None:
-    """Raises InvalidRequest where ``new`` shows what ``old`` is given: a bucket by the address of its public side, or a
-    folder by another path. What is deleted there would be gone from both."""
+    """Raises InvalidRequest where ``new`` shows what ``old`` is given. What is deleted there would be gone from
+    both."""
     if old.read_only or old.name == EVM:
         return
-    probe = os.urandom(64)
     try:
-        (name,) = old.put([probe])
-    except MemSyncError:  # it takes nothing, or is gone
+        same = _shows(new, old)
+    except MemSyncError:  # one takes nothing, or is gone: while that is so, nothing is deleted there
         return
-    same = has(new, name)
-    _delete(old, [name])
     if same:
         raise InvalidRequest(
             f"{new.name} shows what {old.name} has: deleted there, the blobs would be gone from both.",
@@ -267,8 +308,16 @@ def _check_apart(old: Storage, new: Storage) -> None:
         )
 
 
-def _delete(host: Storage, hashes: Collection[bytes]) -> list[bytes]:
+def _shows(new: Storage, old: Storage) -> bool:
+    """Whether ``new`` shows what ``old`` is given: a bucket by the address of its public side, or a folder by another
+    path. Raises what keeps one of them from saying."""
+    probe = os.urandom(64)
+    (name,) = old.put([probe])
     try:
-        return host.delete(sorted(hashes))
-    except MemSyncError:
-        return sorted(hashes)
+        new.get(name, len(probe))
+        return True
+    except BlobMissing:
+        return False
+    finally:
+        with suppress(MemSyncError):
+            old.delete([name])

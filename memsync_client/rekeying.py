@@ -24,7 +24,7 @@ from .outbox import Outbox
 from .pack_notes import drop_notes
 from .sealing import Place
 
-_SEALED = ("anchor", "seen", "journal", "bump", "doomed", "returned", "rejected")  # of a vault's folder
+_SEALED = ("anchor", "seen", "journal", "bump", "doomed", "leaving", "returned", "rejected")  # of a vault's folder
 
 
 def with_key(roster: Roster, old: PublicKey, new: PublicKey) -> Roster:

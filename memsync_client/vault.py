@@ -204,6 +204,7 @@ class Vault(GoingOnVault):
 
             def attempt(view: View) -> SyncResult:
                 nonlocal batch
+                self._leave(view)
                 batch, found = self._batch(view, batch, keep_edits)
                 ring = self._due_keyring(view, keep_private)
                 if not batch.entries and ring is None:

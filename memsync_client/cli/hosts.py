@@ -159,7 +159,8 @@ def _mended(host: Mended, blobs: int, dry_run: bool) -> str:
 def vault_move(app: App, name: str, uri: str, delete_old: bool, dry_run: bool, yes: bool) -> None:
     """Copy a vault's blobs to the host at URI as they are, and name that on chain, where everyone looks for them.
 
-    Killed in between, run it again. Readers whose tools can't fetch from the new host read no more.
+    Killed in between, run it again: a deletion that was not finished goes on, with the next sync too. Readers whose
+    tools can't fetch from the new host read no more.
 
     \b
     memsync vault move novel ipfs: --dry-run
@@ -170,11 +171,14 @@ def vault_move(app: App, name: str, uri: str, delete_old: bool, dry_run: bool, y
     if dry_run:
         plan = target.plan_move(base_uri)
         cost = f", for {gas_cost(app, plan.gas)} beside the transaction's" if plan.gas else ""
-        app.result(
-            {"base_uri": plan.base_uri, "blobs": plan.blobs, "bytes": plan.size, "gas": plan.gas, "dry_run": True},
-            f"Would bring {counted(plan.blobs, 'blob', 'blobs')} ({plan.size:,} bytes) to {plan.base_uri}{cost}."
-            " Nothing written.",
+        what = (
+            f"The vault is at {plan.base_uri}. Would delete {counted(len(plan.left), 'blob', 'blobs')} from the host"
+            " of before."
+            if plan.left
+            else f"Would bring {counted(plan.blobs, 'blob', 'blobs')} ({plan.size:,} bytes) to {plan.base_uri}{cost}."
         )
+        data = {"base_uri": plan.base_uri, "blobs": plan.blobs, "bytes": plan.size, "gas": plan.gas, "dry_run": True}
+        app.result(data | {"to_delete": list(plan.left)}, f"{what} Nothing written.")
         return
     meaning = f"{EVM_MEANS} " if base_uri == EVM else ""
     gone = ", and delete them from the old host" if delete_old else ""

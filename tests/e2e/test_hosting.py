@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 
@@ -14,6 +15,8 @@ from memsync_client.home import Home
 from memsync_client.hosts import Host
 from memsync_client.keys import HolderKey
 from memsync_client.recovery import kit_sheet, look, restore_with_kit, set_kit
+from memsync_client.session import Session
+from memsync_client.storage import FileStorage
 from memsync_client.vault import Vault
 from tests.e2e.machines import PASSPHRASE, Machine, again, grant, new_machine, new_owner, new_vault, texts
 from tests.killing import killed_at
@@ -237,9 +240,11 @@ def test_move__blob_that_nobody_has__stays_where_it_is(
     assert vault.record().base_uri == (tmp_path / "first").as_uri() + "/"
 
 
-def test_move__killed_before_each_effect__is_finished_by_the_next(vault: Vault, owner: Client, second: Path) -> None:
+def test_move__killed_before_each_effect__is_finished_by_the_next(
+    vault: Vault, owner: Client, tmp_path: Path, second: Path
+) -> None:
     def begun() -> object:
-        return Client(owner.home, PASSPHRASE).vault().move(str(second))
+        return Client(owner.home, PASSPHRASE).vault().move(str(second), delete_old=True)
 
     for point in range(1, 100):
         if not killed_at(begun, point):
@@ -247,7 +252,117 @@ def test_move__killed_before_each_effect__is_finished_by_the_next(vault: Vault, 
         assert len(texts(vault)) == 3
     assert 3 < point < 99
     assert vault.record().base_uri == second.as_uri() + "/"
+    assert {path.stat().st_size for path in (tmp_path / "first").iterdir()} <= {64}  # put there to tell hosts apart
     assert vault.verify().memories == 3
+
+
+# Move, and a process that dies before the old blobs are deleted -------------------------------------------------------
+
+
+@pytest.fixture
+def landed(vault: Vault, owner: Client, second: Path, monkeypatch: pytest.MonkeyPatch) -> Vault:
+    """The vault as another process finds it after one that died before it deleted the old blobs: its move to ``second``
+    is on chain."""
+
+    class Died(BaseException):
+        pass
+
+    def dies(storage: FileStorage, hashes: Iterable[bytes]) -> list[bytes]:
+        if len(list(hashes)) == 1:  # what was put there to tell whether the two are one host
+            return []
+        raise Died
+
+    with monkeypatch.context() as patched:
+        patched.setattr(FileStorage, "delete", dies)
+        with pytest.raises(Died):
+            vault.move(str(second), delete_old=True)
+    for path in (owner.home.folder.parent / "first").iterdir():
+        if path.stat().st_size == 64:
+            path.unlink()
+    assert vault.record().base_uri == second.as_uri() + "/"
+    return again(owner).vault()
+
+
+def test_move__died_before_the_deletion__the_next_one_goes_on(landed: Vault, tmp_path: Path, second: Path) -> None:
+    before = content(tmp_path / "first")
+    assert {name.hex() for name in landed.plan_move(str(second)).left} == set(before)
+    assert content(tmp_path / "first") == before
+    done = landed.move(str(second))
+    assert (done.blobs, done.receipt, done.left) == (0, None, ())
+    assert content(tmp_path / "first") == {}
+    assert landed.verify().memories == 3
+    with pytest.raises(InvalidRequest, match="already"):
+        landed.move(str(second), delete_old=True)
+
+
+def test_sync__a_move_died_before_the_deletion__goes_on_after_a_clean_cut_too(landed: Vault, tmp_path: Path) -> None:
+    landed.rotate(clean=True)
+    landed.sync()
+    assert content(tmp_path / "first") == {}
+    assert landed.verify().memories == 3
+
+
+def test_sync__a_move_died_and_this_device_got_a_new_key__goes_on(landed: Vault, tmp_path: Path) -> None:
+    landed.rekey()
+    landed.sync()
+    assert content(tmp_path / "first") == {}
+    assert landed.verify().memories == 3
+
+
+def test_sync__old_host_away_after_a_move__says_so_and_goes_on_when_it_is_back(landed: Vault, tmp_path: Path) -> None:
+    (tmp_path / "first").rename(tmp_path / "away")
+    said: list[str] = []
+    landed.session.say = said.append
+    landed.remember("meanwhile")
+    assert landed.sync().committed == 1
+    assert any("host of before" in text for text in said)
+    (tmp_path / "away").rename(tmp_path / "first")
+    landed.sync()
+    assert content(tmp_path / "first") == {}
+
+
+def test_sync__present_host_has_lost_a_blob__it_stays_on_the_old_one(
+    landed: Vault, owner: Client, tmp_path: Path, second: Path
+) -> None:
+    pack = landed._view(landed.record()).packs[0].hash.hex()
+    (second / pack).write_bytes(b"other bytes")
+    landed.sync()
+    assert set(content(tmp_path / "first")) == {pack}
+    landed.repair()
+    landed.sync()
+    assert content(tmp_path / "first") == {}
+    assert landed.verify().memories == 3
+
+
+def test_sync__present_host_is_the_old_one_by_another_name__nothing_is_deleted(
+    landed: Vault, owner: Client, tmp_path: Path, second: Path
+) -> None:
+    before = content(tmp_path / "first")
+    shutil.rmtree(second)
+    second.symlink_to(tmp_path / "first")
+    for _ in range(2):
+        landed.sync()
+        assert content(tmp_path / "first") == before
+    shutil.rmtree(copies(owner))
+    assert again(owner).vault().verify().memories == 3
+
+
+def test_sync__after_a_move_that_was_not_sent__deletes_nothing(
+    vault: Vault, owner: Client, tmp_path: Path, second: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_: object) -> None:
+        raise InvalidRequest("The fee is too high.", "Later.")
+
+    before = content(tmp_path / "first")
+    with monkeypatch.context() as patched:
+        patched.setattr(Session, "land", refused)
+        with pytest.raises(InvalidRequest, match="fee"):
+            vault.move(str(second), delete_old=True)
+    there = again(owner).vault()
+    there.sync()
+    there.move(str(second))  # without --delete-old
+    there.sync()
+    assert content(tmp_path / "first") == before
 
 
 # The commands ---------------------------------------------------------------------------------------------------------

@@ -320,6 +320,7 @@ def init(
     passphrase: Passphrase,
     *,
     kit: PublicKey | Callable[[], PublicKey | None] | None,
+    kit_unseen: bool = False,
     rpc: str = PRACTICE_RPC,
     registry: str | None = None,
     wallet: Path | Account | None = None,
@@ -330,8 +331,9 @@ def init(
 
     ``wallet`` is a standard Ethereum keystore file, which is copied, or an account whose key is elsewhere; by default
     a new one is made. ``kit`` is a recovery kit's public key, for every vault made here, or what makes one when the
-    rest is done; None declines one: then the memory is gone with the last device. On a practice chain the wallet gets
-    practice money. Killed in between, it can be run again with the same passphrase.
+    rest is done; None declines one: then the memory is gone with the last device. Where its words are still to be given
+    out (``kit_unseen``), ``Home.kit_seen`` says that they were. On a practice chain the wallet gets practice
+    money. Killed in between, it can be run again with the same passphrase.
     """
     self_test()
     check_empty(home)
@@ -360,7 +362,7 @@ def init(
     (keyfile.unlock if home.device_key.exists() else keyfile.create)(home.device_key, passphrase)
     if node.chain_id == PRACTICE_CHAIN:
         practice.fund(node.rpc_url, owner, PRACTICE_FUNDS)
-    home.write_kit(note_of(kit() if callable(kit) else kit))
+    home.write_kit(note_of(kit() if callable(kit) else kit, kit_unseen))
     config = Config(
         node.chain_id, rpc, node.address, owner, confirmations(node.chain_id), None, device=device, signer=signer
     )
@@ -375,9 +377,9 @@ def check_empty(home: Home) -> None:
         raise InvalidRequest(f"There is a home in {home.folder} already.", "Use it, or name another with --home.")
 
 
-def note_of(kit: PublicKey | None) -> KitNote | None:
+def note_of(kit: PublicKey | None, unseen: bool = False) -> KitNote | None:
     """What a home keeps of a kit that was made today."""
-    return KitNote(kit.raw.hex(), datetime.now(UTC).date().isoformat()) if kit else None
+    return KitNote(kit.raw.hex(), datetime.now(UTC).date().isoformat(), unseen) if kit else None
 
 
 def configure(home: Home, **changes: Any) -> Config:

@@ -15,7 +15,7 @@ import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import MISSING, asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
@@ -60,11 +60,12 @@ class Config:
 
 @dataclass(frozen=True)
 class KitNote:
-    """What a home keeps of the recovery kit, so that new vaults include it: its public key in hex, and the day (UTC)
-    on which it was made."""
+    """What a home keeps of the recovery kit, so that new vaults include it: its public key in hex, the day (UTC) on
+    which it was made, and whether its words are still to be given out: where that stays so, nobody may have them."""
 
     key: str
     made: str
+    unseen: bool = False
     format: int = _FORMAT
 
 
@@ -172,6 +173,11 @@ class Home:
         else:
             make_dir(self.folder)
             write_atomic(self._kit, _json(asdict(note)))
+
+    def kit_seen(self) -> None:
+        """The words of the kit were given out, or somebody has shown that they have them."""
+        if (note := self.kit()) and note.unseen:
+            self.write_kit(replace(note, unseen=False))
 
     def new_device(self) -> NewDevice | None:
         """What `device new` has left for `device join`; None if there is nothing."""

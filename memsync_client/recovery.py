@@ -92,11 +92,17 @@ def kit_key(client: Client) -> PublicKey | None:
     return next(iter(kits), PublicKey(bytes.fromhex(note.key)) if note else None)
 
 
-def set_kit(client: Client, kit: PublicKey, done: _Done = lambda vault, receipts: None) -> None:
+def set_kit(
+    client: Client, kit: PublicKey, done: _Done = lambda vault, receipts: None, *, unseen: bool = False
+) -> None:
     """Makes ``kit`` the only recovery kit of every vault that opens here, and of those made here later; ``done`` is
-    told after each. A kit before it opens nothing that is sealed from then on. Interrupted, it can be done again."""
+    told after each. A kit before it opens nothing that is sealed from then on. Interrupted, it can be done again.
+
+    Where the words of ``kit`` are given out only when this is done (``unseen``), ``Home.kit_seen`` says that they were:
+    until then the home has noted that nobody has them.
+    """
     client.session.unlock()
-    client.home.write_kit(note_of(kit))
+    client.home.write_kit(note_of(kit, unseen))
     for vault, _ in client.opened():
         with naming(vault):
             receipts = vault.set_kit(kit)
@@ -251,13 +257,14 @@ def renew(
     keep_devices: bool = False,
     keep_readers: bool = False,
     done: _Done = lambda vault, receipts: None,
+    unseen: bool = False,
 ) -> Mapping[str, MemSyncError]:
     """Ends a restore with a kit: keys of a new epoch in every vault, for this device and ``new_kit``; the old kit is
     void from then on. Other devices and the readers stay only by a yes: who has found the kit may have added them.
 
     A vault that can't be opened now is passed over: returns why, by its label. This home then keeps the old kit for it,
-    and the restore is still to be ended. Killed in between, it can be done again. Needs the owner's wallet. Raises
-    InvalidRequest where nothing is to be done.
+    and the restore is still to be ended. Killed in between, it can be done again. Needs the owner's wallet. ``unseen``
+    is that of ``set_kit``. Raises InvalidRequest where nothing is to be done.
     """
     home, session = client.home, client.session
     if not home.kit_key.exists():
@@ -276,7 +283,7 @@ def renew(
         myself = Holder(mine, Role.DEVICE, name, 1, None, None, mine.id)
         return with_kit(replace(roster, holders=(*others, myself)), new_kit, mine.id)
 
-    home.write_kit(note_of(new_kit))
+    home.write_kit(note_of(new_kit, unseen))
     for vault, roster in client.opened():
         holders = roster.holders
         ready = any(h.key == mine for h in holders) and all(h.key != old for h in holders)

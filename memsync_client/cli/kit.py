@@ -37,16 +37,19 @@ kit_passphrase_option = click.option(
 
 @dataclass(frozen=True)
 class NewKit:
-    """A kit just made: its public key, and how it is shown, once."""
+    """A kit just made: its public key, and what the answer says of it. ``unseen``: its words are in that answer, and
+    nobody has seen them before."""
 
     public: PublicKey
     data: dict[str, Any] = field(repr=False)
-    lines: list[str] = field(repr=False)
+    lines: list[str] = field(default_factory=list, repr=False)
+    unseen: bool = False
 
 
 def new_kit(app: App, path: Path | None, passphrase_fd: int | None) -> NewKit:
-    """Three lists of words, or a file. Nothing of the lists is kept; on a terminal they are shown before anything is
-    committed, so that no kit is in the keyrings that nobody has seen."""
+    """Three lists of words, or a file. Nothing of the lists is kept; they are shown before anything is committed, so
+    that no kit is in the keyrings that nobody has seen. With --json they are in the one object at the end, whether that
+    is an answer or an error."""
     if path:
         passphrase = ask(lambda: ask_secret("Passphrase of the kit file", passphrase_fd, KIT_FD, confirm=True))
         if not passphrase:
@@ -60,14 +63,15 @@ def new_kit(app: App, path: Path | None, passphrase_fd: int | None) -> NewKit:
     for number, share in enumerate(shares, 1):
         lines += ["", f"List {number} of 3", *_numbered(share.split())]
     data: dict[str, Any] = {"shares": list(shares)}
-    if app.json or not sys.stdin.isatty():
-        return NewKit(key.xwing.public, data, [*lines, ""])
-    for line in lines:
+    if app.json:
+        app.done.append({"kit": data})
+        return NewKit(key.xwing.public, data, unseen=True)
+    for line in [*lines, ""]:
         app.line(line)
-    app.line("")
-    if not click.confirm("Have you written them down?", err=True):
+    sys.stdout.flush()
+    if sys.stdin.isatty() and not click.confirm("Have you written them down?", err=True):
         raise click.Abort("no kit was made of these lists; run it again with paper at hand, and it shows others")
-    return NewKit(key.xwing.public, data, [])
+    return NewKit(key.xwing.public, data)
 
 
 def kit_at_hand(path: Path | None, shares_fd: int | None, passphrase_fd: int | None) -> HolderKey:
@@ -126,6 +130,10 @@ def kit() -> None:
 def kit_make(app: App, path: Path | None, dry_run: bool, yes: bool, kit_passphrase_fd: int | None) -> None:
     """Make a recovery kit and add it to every vault. It takes the place of an older one, which is void from then on.
 
+    The words are shown before any vault has the kit. With --json they are in the one object at the end: should the
+    command fail before, in its error, under "done"; should it be killed, nobody has them. `memsync` says so then, and
+    you make another kit.
+
     \b
     memsync kit make
     memsync kit make --file /media/usb/memsync-kit.key
@@ -152,7 +160,7 @@ def kit_make(app: App, path: Path | None, dry_run: bool, yes: bool, kit_passphra
         sent.extend(receipts)
         app.say(f"{vault.label}: the kit has its keys")
 
-    recovery.set_kit(client, made.public, count)
+    recovery.set_kit(client, made.public, count, unseen=made.unseen)
     app.result(
         made.data
         | {
@@ -167,6 +175,7 @@ def kit_make(app: App, path: Path | None, dry_run: bool, yes: bool, kit_passphra
         *(["The kit before it is void from now on: destroy it."] if old else []),
         "Next, with the paper in your hands: memsync kit check",
     )
+    client.home.kit_seen()
 
 
 @kit.command("check", short_help="Say whether two lists of words open every vault.")
@@ -175,7 +184,7 @@ def kit_make(app: App, path: Path | None, dry_run: bool, yes: bool, kit_passphra
 @kit_passphrase_option
 @printing
 def kit_check(app: App, path: Path | None, shares_fd: int | None, kit_passphrase_fd: int | None) -> None:
-    """Say whether two lists of words (or the kit's file) open the present keyring of every vault. Changes nothing.
+    """Say whether two lists of words (or the kit's file) open the present keyring of every vault. Commits nothing.
 
     \b
     memsync kit check
@@ -185,14 +194,23 @@ def kit_check(app: App, path: Path | None, shares_fd: int | None, kit_passphrase
     key = kit_at_hand(path, shares_fd, kit_passphrase_fd)
     lines = recovery.check_kit(client, key)
     note = client.home.kit()
-    if not lines and (note is None or note.key != key.xwing.public.raw.hex()):
+    ours = note is not None and note.key == key.xwing.public.raw.hex()
+    if not lines and not ours:
         raise InvalidKit("This is not the kit that this home has noted.", "It may be an older one: memsync kit make")
     shut = [line.vault for line in lines if not line.opens]
+    if shut and note and note.unseen and not ours:
+        raise InvalidKit(
+            f"The lists do not open {', '.join(shut)}. A newer kit has taken their place, made by a command that did"
+            " not come to its end: unless it left its words in an error, nobody has them.",
+            "Make another kit: memsync kit make",
+        )
     if shut:
         raise InvalidKit(
             f"The lists belong together, and do not open {', '.join(shut)}: they are of an older kit, or another's.",
             "Find the newest lists, or make a new kit: memsync kit make",
         )
+    if ours:
+        client.home.kit_seen()
     app.result(
         [{"vault": line.vault, "opens": line.opens} for line in lines],
         f"Good: this kit opens {counted(len(lines), 'vault', 'vaults')}"

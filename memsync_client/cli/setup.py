@@ -103,6 +103,7 @@ def init(
         app.home,
         asked,
         kit=make,
+        kit_unseen=app.json and not kit_file,
         rpc=rpc,
         registry=registry,
         wallet=wallet,
@@ -132,6 +133,7 @@ def init(
         *kit_lines,
         *steps,
     )
+    app.home.kit_seen()
 
 
 @click.command(short_help="Bring every vault back into an empty home.")
@@ -159,7 +161,8 @@ def restore(app: App, device_key: Path | None, with_kit: bool, kit_file: Path | 
     """Bring every vault back into an empty home: with a recovery kit, or a copied device key file.
 
     With a kit and the owner's wallet, this device gets new keys and every vault a new epoch; the old kit is void then.
-    Other devices and readers stay only if you say so. Killed in between, run it again.
+    Other devices and readers stay only if you say so. Killed in between, run it again. For the words of the new kit see
+    `memsync kit make --help`.
 
     \b
     memsync restore --kit --sheet sheet.txt --wallet keystore.json
@@ -258,6 +261,7 @@ def _with_kit(app: App, kit_file: Path | None, given: dict[str, Any]) -> None:
         keep_devices=given["keep_devices"],
         keep_readers=given["keep_readers"],
         done=lambda vault, receipts: app.say(f"{vault.label}: new keys, new epoch"),
+        unseen=made is not None and made.unseen,
     )
     kit = made and made.data | {"sheet": str(recovery.kit_sheet(client))}
     result |= {"finished": not left, "left": sorted(left), "kit": kit}
@@ -278,6 +282,7 @@ def _with_kit(app: App, kit_file: Path | None, given: dict[str, Any]) -> None:
         "It still opens what was sealed until now, wherever a copy survives.",
         *([*made.lines, *sheet_lines(client)] if made else ["No recovery kit: memsync kit make"]),
     )
+    app.home.kit_seen()
 
 
 def _kit_and_sheet(app: App, kit_file: Path | None, given: dict[str, Any]) -> tuple[HolderKey, Sheet, str | None]:

@@ -56,6 +56,8 @@ def _show_without_owner(app: App) -> None:
 
 def _keys(found: Standing) -> list[str]:
     kit = f"kit: made {_made(found.kit)}" if found.kit else "no recovery kit noted here"
+    if found.kit and found.kit.unseen:
+        kit += ", but it is not known that anybody has its words"
     if found.account is None:
         wallet = f"wallet of {found.owner} is not here: this device reads and can't commit"
     elif found.account == found.owner:
@@ -141,6 +143,8 @@ def _steps(found: Standing) -> list[str]:
     for vault in living:
         if vault.recovery and vault.recovery.new_owner:
             steps.append(f"memsync vault recovery veto {vault.name}   (unless that recovery is your own wish)")
+    if found.kit and found.kit.unseen and not found.restoring:
+        steps.append("memsync kit make   (the command that made the present kit did not come to its end)")
     if found.on_its_way:
         steps.append("memsync sync   (a transaction is still on its way)")
     if found.rekeying:
@@ -187,6 +191,7 @@ def _data(client: Client, found: Standing, steps: list[str]) -> dict[str, Any]:
             "time": found.block and found.block.time,
         },
         "kit_made": found.kit and found.kit.made,
+        "kit_unseen": found.kit is not None and found.kit.unseen,
         "restoring": found.restoring,
         "vaults": [_vault_data(vault) for vault in found.vaults],
         "not_asked": ["private readers", "whether the keys open"],

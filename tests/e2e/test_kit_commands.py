@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
+import signal
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from memsync_client.errors import AccessEnded, InvalidKit
 from memsync_client.home import Home
+from memsync_client.keyring import Roster
+from memsync_client.keys import PublicKey
+from memsync_client.records import Receipt
+from memsync_client.vault import Vault
 from tests.e2e.machines import PASSPHRASE, Machine, keystore, new_machine
 from tests.e2e.terminals import terminal
 from tests.nodes import Chain
@@ -17,7 +25,9 @@ from tests.nodes import Chain
 
 @pytest.fixture
 def machine(tmp_path: Path) -> Machine:
-    return new_machine(tmp_path / "home")
+    made = new_machine(tmp_path / "home")
+    made.forked = True
+    return made
 
 
 def fd(machine: Machine, *words: str, lines: list[str], option: str = "--shares-fd") -> dict[str, object]:
@@ -30,6 +40,11 @@ def fd(machine: Machine, *words: str, lines: list[str], option: str = "--shares-
         return dict(machine.quick(*words, option, str(reading), "--json").answer)
     finally:
         os.close(reading)
+
+
+def status(machine: Machine) -> dict[str, Any]:
+    """What bare `memsync` answers."""
+    return dict(machine.quick("--json", passphrase=None).answer["data"])
 
 
 def test_init__without_a_terminal_and_a_word_about_a_kit__names_both_ways(chain: Chain, machine: Machine) -> None:
@@ -77,8 +92,7 @@ def test_commands__kit_of_words_from_init_to_restore(chain: Chain, machine: Mach
     without = fd(new, *words, lines=shares[::2])["data"]
     assert isinstance(without, dict)
     assert (without["finished"], without["unlisted"], without["vaults"][0]["memories"]) == (False, [], 1)
-    status = new.quick("--json", passphrase=None).answer["data"]
-    assert status["restoring"] is True
+    assert status(new)["restoring"] is True
     wallet = str(machine.folder / "wallet.json")
     done = new.quick("restore", "--kit", "--wallet", wallet, "--json").answer["data"]
     assert (done["finished"], len(done["kit"]["shares"])) == (True, 3)
@@ -88,6 +102,101 @@ def test_commands__kit_of_words_from_init_to_restore(chain: Chain, machine: Mach
     assert "do not open novel" in old["cause"]
     assert machine.quick("list").code == AccessEnded.exit_code
     assert "Ines is left-handed." in new.quick("list").out
+
+
+@pytest.fixture
+def two(chain: Chain, machine: Machine, tmp_path: Path) -> list[str]:
+    """Two vaults, each in a folder of its own, with a kit of these words."""
+    wallet = str(keystore(tmp_path / "wallet.json"))
+    made = machine.quick("init", "--rpc", chain.rpc_url, "--wallet", wallet, "--kit", "--json").answer["data"]
+    for name in ("diary", "novel"):
+        (tmp_path / name).mkdir()
+        machine.data("vault", "new", name, "--base-uri", (tmp_path / name).as_uri() + "/")
+    return list(made["kit"]["shares"])
+
+
+def dying_between_vaults(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever sets a kit in this process or a fork is killed when it comes to the vault ``novel``."""
+    whole = Vault.set_kit
+
+    def dies(vault: Vault, kit: PublicKey) -> list[Receipt]:
+        if vault.label == "novel":
+            os.kill(os.getpid(), signal.SIGKILL)
+        return whole(vault, kit)
+
+    monkeypatch.setattr(Vault, "set_kit", dies)
+
+
+def test_kit_make__without_a_terminal_killed_between_vaults__has_shown_the_words(
+    machine: Machine, two: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patched:
+        dying_between_vaults(patched)
+        done = machine.quick("kit", "make", "--yes")
+    assert done.code == -signal.SIGKILL
+    lists = lists_in(done.out)
+    error = fd(machine, "kit", "check", lines=lists[:2])["error"]
+    assert isinstance(error, dict)
+    assert "do not open novel:" in error["cause"]  # and they do open the other one
+    assert status(machine)["kit_unseen"] is False
+
+
+def test_kit_make__with_json_killed_between_vaults__status_and_check_say_so_until_there_is_another(
+    machine: Machine, two: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patched:
+        dying_between_vaults(patched)
+        done = machine.quick("kit", "make", "--yes", "--json")
+    assert (done.code, done.out) == (-signal.SIGKILL, "")
+    shown = status(machine)
+    assert shown["kit_unseen"] is True
+    assert shown["next"][0].startswith("memsync kit make ")
+    assert "not known that anybody has its words" in machine.quick(passphrase=None).out
+    error = fd(machine, "kit", "check", lines=two[:2])["error"]
+    assert isinstance(error, dict)
+    assert "nobody has them" in error["cause"]
+    made = machine.data("kit", "make", "--yes")
+    assert fd(machine, "kit", "check", lines=made["shares"][:2])["ok"]
+    assert status(machine)["kit_unseen"] is False
+
+
+def test_kit_make__with_json_refused_between_vaults__its_error_has_the_words(
+    machine: Machine, two: list[str], tmp_path: Path
+) -> None:
+    (tmp_path / "novel").rename(tmp_path / "away")
+    answer = json.loads(machine.quick("kit", "make", "--yes", "--json").out)
+    assert answer["error"]["name"] == "StorageUnavailable"
+    ((made,),) = (answer["error"]["done"],)
+    assert status(machine)["kit_unseen"] is True
+    (tmp_path / "away").rename(tmp_path / "novel")
+    error = fd(machine, "kit", "check", lines=made["kit"]["shares"][1:])["error"]
+    assert isinstance(error, dict)
+    assert "do not open novel:" in error["cause"]
+
+
+def test_restore__with_json_killed_between_vaults__the_next_one_makes_another_kit(
+    machine: Machine, two: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (machine.home / "sheet.txt").write_text(machine.quick("kit", "sheet").out)
+    new = new_machine(tmp_path / "new")
+    new.forked = True
+    words = ("restore", "--kit", "--sheet", str(machine.home / "sheet.txt"))
+    assert fd(new, *words, lines=two[:2])["ok"]
+    words = ("restore", "--kit", "--wallet", str(machine.folder / "wallet.json"))
+    whole = Vault.exchange
+
+    def dies(vault: Vault, change: Callable[[Roster], Roster], **how: bool | None) -> list[Receipt]:
+        if vault.label == "novel":
+            os.kill(os.getpid(), signal.SIGKILL)
+        return whole(vault, change, **how)  # type: ignore[arg-type]
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Vault, "exchange", dies)
+        assert new.quick(*words, "--json").out == ""
+    assert Home(new.folder).kit().unseen  # type: ignore[union-attr]
+    done = new.quick("restore", "--kit", "--json").answer["data"]
+    assert fd(new, "kit", "check", lines=done["kit"]["shares"][:2])["ok"]
+    assert status(new)["kit_unseen"] is False
 
 
 def test_commands__kit_file(chain: Chain, machine: Machine, tmp_path: Path) -> None:

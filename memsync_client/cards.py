@@ -19,6 +19,7 @@ from .sealing import SECRET_BYTES, Place, sha256
 
 MAX_NAME_BYTES = 64
 MAX_TEXT = 2**20  # characters: a sheet of some 7,000 vaults
+SPACE = "\t\n\r \u00a0\ufeff"  # ignored in them: mail programs break lines, and editors begin a file with a mark
 _ADDRESS_BYTES, _VAULT_BYTES = 20, 32
 _LIKE_ADDRESS = re.compile(r"0x\s*[0-9a-f]{6}", re.IGNORECASE)  # whole ones, and such as 0x7099…79C8
 _LAST_TIME = 253_402_300_799  # the end of the year 9999, in seconds since 1970
@@ -224,7 +225,7 @@ def _read(kind: str, text: str, shape: dict[str, Any], error: type[MemSyncError]
     again = f"Copy the whole {what} again: one line that begins with {kind}1: and ends with 8 digits."
     if len(text) > MAX_TEXT:
         raise error(f"The {what} is longer than any can be.", again)
-    text = "".join(text.split())  # mail programs break long lines
+    text = text.translate(dict.fromkeys(map(ord, SPACE)))
     head, _, checksum = text.rpartition(":")
     prefix, _, payload = head.partition(":")
     if not prefix.startswith(kind):

@@ -6,14 +6,14 @@ from __future__ import annotations
 import re
 import sys
 
-from ..cards import MAX_TEXT
+from ..cards import MAX_TEXT, SPACE
 from ..errors import InvalidMemory, MemSyncError
 from ..memories import MAX_CONTENT_BYTES
 
 _LONGEST_TEXT = MAX_TEXT  # bytes of a card, an invitation or a sheet with what stands around it
 _TOKEN = re.compile(r"memsync-(?:card|invitation|device|sheet)\d+:")
 # Mail programs break long lines, so white space may stand anywhere in it.
-_WHOLE = re.compile(_TOKEN.pattern + r"[\w\s-]*:(?:\s*[0-9a-f]){8}(?!\w)", re.ASCII)
+_WHOLE = re.compile(_TOKEN.pattern + rf"[\w{SPACE}-]*:(?:[{SPACE}]*[0-9a-f]){{8}}(?!\w)", re.ASCII)
 
 
 def memory_text(given: str) -> str:

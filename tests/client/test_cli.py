@@ -92,6 +92,7 @@ BROKEN = "\n".join(textwrap.wrap(CARD, 70))
         f"{CARD}\nRegards, Ines",
         BROKEN,
         BROKEN.replace("\n", "\r\n\t"),
+        "\ufeff" + BROKEN.replace("\n", "\u00a0\n") + "\nRegards, Ines",
         f"Here it is:\n\n{BROKEN}\n\nRegards, Ines",
         f"{CARD}\nmemsync-card1:AAAA:00000000",
     ],

@@ -66,7 +66,7 @@ export function readInvitation(text) {
 function readLine(text, kind, shape, name) {
   try {
     if (text.length > 1_048_576) throw new Error("too long");
-    const line = text.replace(/\s/gu, "");
+    const line = text.replace(/[\t\n\r \u00a0\ufeff]/gu, "");
     const [, head, payload, checksum] = line.match(/^((?:.*?):(.*)):([0-9a-f]{8})$/s);
     const data = Uint8Array.from(Buffer.from(payload, "base64url"));
     const canonical = head === `${kind}:${Buffer.from(data).toString("base64url")}`;

@@ -72,6 +72,10 @@ def _cards() -> None:
     card("plain", "a reader's card", text, "success")
     wrapped = " " + "\r\n".join(text[i : i + 76] for i in range(0, len(text), 76)) + "\n\t"
     card("wrapped", "the same, as a mail program breaks it", wrapped, "success")
+    spaced = "\ufeff" + "".join(map("".join, zip(text, "\t\n\r \u00a0\ufeff" * len(text), strict=False)))
+    card("space", "the same with all that counts as white space between its characters", spaced, "success")
+    for name, other in {"separator": "\x1f", "next-line": "\x85", "thin": "\u2009", "vertical-tab": "\x0b"}.items():
+        card(f"space-{name}", f"U+{ord(other):04X} is no white space here", text[:50] + other + text[50:])
     named = line("memsync-card1", CARD | {"name": "Ines’ 書記 🦉"})
     card("name-of-all-scripts", "a name beyond ASCII", named, "success")
     card("checksum", "the checksum is another", text[:-1] + ("0" if text[-1] != "0" else "1"))

@@ -105,10 +105,10 @@ def refusing(limit: int, pruned_below: int = 0, asked: list | None = None):
 def test_history__node_that_limits_ranges__asks_newest_first_and_no_further_than_the_creation(
     registry, chain, owner, reader
 ):
-    chain.node.request("anvil_mine", hex(600))
+    chain.mine(600)
     transact(registry, owner, registry.create(1, digest("h"), digest("r"), digest("k"), ""))
     vault = registry.vault_id_of(owner.address, 1)
-    chain.node.request("anvil_mine", hex(300))
+    chain.mine(300)
     transact(registry, owner, registry.rotate(vault))
     whole = registry.history(vault)
     asked: list[int] = []
@@ -123,7 +123,7 @@ def test_history__node_that_limits_ranges__asks_newest_first_and_no_further_than
 
 
 def test_history__node_without_old_logs__says_from_where_on(registry, chain, owner, vault):
-    chain.node.request("anvil_mine", hex(600))
+    chain.mine(600)
     transact(registry, owner, registry.rotate(vault))
     edge = registry.latest().number - 200
     with lying(chain.rpc_url, refusing(1_000_000, pruned_below=edge)) as url:

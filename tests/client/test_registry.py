@@ -213,7 +213,7 @@ def test_commits__creation_first__with_blocks_hashes_and_actors(registry, chain,
 
 def test_commits__node_limits_the_range__halves_until_it_answers(registry, chain, owner, vault):
     transact(registry, owner, registry.commit(vault, 1, 1, digest("head 2"), digest("root 2")))
-    chain.node.request("anvil_mine", hex(500))
+    chain.mine(500)
     asked = []
 
     def limited(method, params, response):
@@ -472,7 +472,7 @@ def test_wait__confirmations__only_when_they_are_there(registry, chain, owner, v
     receipt = registry.wait(signed.tx_hash, timeout=20)
     with pytest.raises(TransactionPending, match="too few blocks"):
         registry.wait(signed.tx_hash, timeout=0.2, confirmations=3)
-    chain.node.request("anvil_mine", hex(3))
+    chain.mine(3)
     assert registry.wait(signed.tx_hash, timeout=20, confirmations=3) == receipt
 
 

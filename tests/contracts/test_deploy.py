@@ -1,4 +1,4 @@
-"""The scripts that deploy the contract, check a deployment, and export what the client knows of it."""
+"""The scripts that deploy the contracts and check a deployment."""
 
 import json
 import os
@@ -15,11 +15,9 @@ import pytest
 from ape import Contract, networks
 from ape.api import ProviderAPI, TestAccountAPI
 from ape.managers.accounts import TestAccountManager
-from click.testing import CliRunner
 from eth_account import Account
 from eth_utils import keccak, to_checksum_address
 
-from scripts import export_abi
 from scripts._artifact import CONTRACTS, CREATE2_DEPLOYER, Artifact, compiled
 from scripts._deployment import Deployment, code_hash, read_records, record_differences, write_records
 from scripts._domain import domain_differences
@@ -462,48 +460,3 @@ def test_read_records__contract_unknown_or_named_twice__refused(deployment: Depl
         write_records(path, records)
         with pytest.raises(ValueError, match="at most once"):
             read_records(path)
-
-
-def test_export_command__stale_file__check_fails_and_export_mends(
-    artifacts: tuple[Artifact, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    folder = tmp_path / "abi"
-    monkeypatch.setattr(export_abi, "FOLDER", folder)
-    assert CliRunner().invoke(export_abi.cli, ["--check"]).exit_code == 1
-    assert not folder.exists()
-    assert CliRunner().invoke(export_abi.cli, []).exit_code == 0
-    assert CliRunner().invoke(export_abi.cli, ["--check"]).exit_code == 0
-
-    assert {path.name for path in folder.iterdir()} == {f"{contract}.json" for contract in CONTRACTS}
-    for artifact in artifacts:
-        target = folder / f"{artifact.contract}.json"
-        content = json.loads(target.read_text())
-        assert content["address"] == artifact.address
-        assert bytes.fromhex(content["creationCode"][2:]) == artifact.creation_code
-        assert content["abi"] == artifact.abi
-        target.write_text(target.read_text().replace(artifact.address, CREATE2_DEPLOYER))
-        checked = CliRunner().invoke(export_abi.cli, ["--check"])
-        assert checked.exit_code == 1
-        assert f"not what the compiler gives: {target.name};" in checked.output
-        assert CliRunner().invoke(export_abi.cli, []).exit_code == 0
-
-
-@pytest.mark.parametrize("place", range(len(CONTRACTS)), ids=CONTRACTS)
-def test_artifact__recompiled_from_its_settings__same_code(place: int, artifacts: tuple[Artifact, ...]) -> None:
-    """Version and settings, as exported and recorded, are all that a stranger needs to reproduce the code."""
-    artifact = artifacts[place]
-    source = f"contracts/{artifact.contract}.sol"
-    outputs = ["evm.bytecode.object", "evm.deployedBytecode.object"]
-    request = {
-        "language": "Solidity",
-        "sources": {source: {"content": (ROOT / source).read_text()}},
-        "settings": {**artifact.compiler_settings, "outputSelection": {source: {artifact.contract: outputs}}},
-    }
-    version = artifact.compiler_version.split("+")[0]
-    solc = Path(os.environ["SOLCX_BINARY_PATH"]) / f"solc-v{version}"
-    command = [str(solc), "--standard-json", "--base-path", str(ROOT)]
-    done = subprocess.run(command, input=json.dumps(request), capture_output=True, text=True, check=True)
-    contract = json.loads(done.stdout)["contracts"][source][artifact.contract]["evm"]
-    assert contract["bytecode"]["object"] == artifact.creation_code.hex()
-    assert contract["deployedBytecode"]["object"] == artifact.runtime_code.hex()
-    assert b"solc" not in artifact.runtime_code  # no metadata, which names the compiler and depends on file names

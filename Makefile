@@ -12,7 +12,7 @@ PYTEST := pytest -p no:ape_test
 COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-header --no-annotate $(UPGRADE)
 
-.PHONY: help setup setup-hosts setup-inspector setup-proofs demo test lint types abi test-contracts test-client test-e2e test-failures test-hosts test-inspector fuzz chaos bench bench-gas bench-recall coverage prove slither mutants lock clean
+.PHONY: help setup setup-hosts setup-inspector setup-proofs demo test lint types abi test-contracts test-client test-e2e test-faces test-failures test-hosts test-inspector fuzz chaos bench bench-gas bench-recall coverage prove slither mutants lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-15s %s\n", $$1, $$2 }' Makefile
@@ -33,13 +33,13 @@ setup-hosts: setup ## an IPFS node besides, into .venv/hosts
 demo: setup ## two people, two tools and one memory, on a chain of this computer's own (DATA=path: your export)
 	@python scripts/demo.py $(if $(DATA),"$(DATA)")
 
-# Four at once even on two cores: each waits for disk and chain a good part of its time.
-TOGETHER := --no-print-directory --jobs=4 --output-sync=target
+# Six at once even on two cores: each waits for disk and chain a good part of its time.
+TOGETHER := --no-print-directory --jobs=6 --output-sync=target
 
 test: setup ## all checks and tests
-	@$(MAKE) $(TOGETHER) lint types abi
-	@echo "Four groups of tests run side by side; each says how it went when it ends."
-	@$(MAKE) $(TOGETHER) test-e2e test-failures test-contracts test-client
+	@$(MAKE) $(TOGETHER) lint abi
+	@echo "Types and five groups of tests are gone through side by side; each says how it went when it ends."
+	@$(MAKE) $(TOGETHER) types test-failures test-e2e test-faces test-contracts test-client
 
 lint: setup ## style of all Python
 	@ruff check
@@ -59,9 +59,14 @@ test-client: setup ## the client, part by part
 
 FAILURES := $(patsubst %,tests/e2e/test_%.py,bad_input chaos crash distrust forget_crash going_on hostile_node \
 	hostile_vault relay_distrust restore_crash tampering together transactions)
+FACES := $(patsubst %,tests/e2e/test_%.py,connect exchange face first_light kit_commands library mcp mcp_http mcp_owner \
+	readme relay scan secrets standing)
 
 test-e2e: setup ## the client and the contracts together, from end to end
-	@$(PYTEST) tests/e2e $(addprefix --ignore=,$(FAILURES))
+	@$(PYTEST) tests/e2e $(addprefix --ignore=,$(FAILURES) $(FACES))
+
+test-faces: setup ## the same as people and programs meet it: the command, the library, MCP
+	@$(PYTEST) $(FACES)
 
 test-failures: setup ## the same while processes are killed, disks are full, and nodes, hosts and writers lie
 	@$(PYTEST) $(FAILURES)

@@ -13,7 +13,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache, partial
 from itertools import count
 from pathlib import Path
@@ -252,6 +252,8 @@ class Chaos:
         running.kill()
         ended = running.wait(SECONDS)
         self.world.node.start()
+        if ended.error.startswith("NodeUnreachable"):  # it missed the chain before its own end came
+            return replace(ended, killed=True)
         return ended
 
     def _learn(self, what: str, ended: Ended) -> Ended:

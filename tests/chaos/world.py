@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
+import time
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -63,6 +65,13 @@ class Node:
             os.kill(self._pid, how)
             os.waitpid(self._pid, 0)
             self._pid = 0
+            while _answers(self._port):  # anvil, which ends just after
+                time.sleep(0.01)
+
+
+def _answers(port: int) -> bool:
+    with socket.socket() as asking:
+        return asking.connect_ex(("127.0.0.1", port)) == 0
 
 
 @dataclass

@@ -38,6 +38,7 @@ JOURNAL = {"version": int, "own": list, "blobs": list, "outbox": list, "txs": li
 # What to delete from the host once ``head`` is final: ``blobs``. What it did not delete before: ``left``. What no head
 # names that is known to have landed: ``orphans``, noted before they are stored, and kept until another head has.
 _DOOMED = {"head": bytes, "blobs": list, "left": list, "orphans": list}
+_NONE_DOOMED: dict[str, Any] = {"head": b"", "blobs": [], "left": [], "orphans": []}
 
 
 @dataclass(frozen=True)
@@ -130,13 +131,8 @@ class Committer:
         with what a next commit sweeps."""
         self._store([keyring])
         receipt = self._session.land(prepared)
-        doomed = self._doomed.read(_DOOMED)
-        if doomed:
-            left = [orphan for orphan in doomed["orphans"] if orphan != sha256(keyring)]
-            if left or doomed["blobs"] or doomed["left"]:
-                self._doomed.write(doomed | {"orphans": left})
-            else:
-                self._doomed.remove()
+        doomed = self._doomed.read(_DOOMED) or _NONE_DOOMED
+        self._keep_doomed(doomed | {"orphans": [each for each in doomed["orphans"] if each != sha256(keyring)]})
         return receipt
 
     def _store(self, blobs: Sequence[bytes], progress: Progress | None = None) -> None:
@@ -145,7 +141,7 @@ class Committer:
             self._blobs.store(blobs, progress)
 
     def _note_orphans(self, hashes: Iterable[bytes]) -> None:
-        before = self._doomed.read(_DOOMED) or {"head": b"", "blobs": [], "left": [], "orphans": []}
+        before = self._doomed.read(_DOOMED) or _NONE_DOOMED
         self._doomed.write(before | {"orphans": list(dict.fromkeys([*before["orphans"], *hashes]))})
 
     def commit(
@@ -294,11 +290,14 @@ class Committer:
         due += doomed["blobs"] if doomed["head"] == head else []
         due = [blob_hash for blob_hash in due if blob_hash not in living]
         left = self._blobs.delete(due + doomed["left"]) if again else self._blobs.delete(due) + doomed["left"]
-        if left:
-            self._doomed.write({"head": b"", "blobs": [], "left": left, "orphans": []})
+        self._keep_doomed(_NONE_DOOMED | {"left": left})
+        return tuple(left)
+
+    def _keep_doomed(self, doomed: dict[str, Any]) -> None:
+        if doomed["blobs"] or doomed["left"] or doomed["orphans"]:
+            self._doomed.write(doomed)
         else:
             self._doomed.remove()
-        return tuple(left)
 
     def settle(self, view: View, look: Callable[[], View]) -> View:
         """``view``, or what ``look`` gives later, after dealing with a commit that an earlier process left unfinished.

@@ -33,20 +33,20 @@ def test_connect__not_an_http_url__invalid_request(url):
 
 
 def silent(handler, body):
-    time.sleep(2)
+    time.sleep(30)
 
 
 def trickle_body(handler, body):
     handler.send_response(200)
     handler.end_headers()
-    for _ in range(60):
+    for _ in range(600):
         handler.wfile.write(b" ")
         time.sleep(0.05)
 
 
 def trickle_headers(handler, body):
     handler.wfile.write(b"HTTP/1.1 200 OK\r\n")
-    for number in range(60):
+    for number in range(600):
         handler.wfile.write(f"X-{number}: 1\r\n".encode())
         time.sleep(0.05)
 
@@ -57,7 +57,7 @@ def test_connect__node_is_slow__gives_up_after_the_timeout(answer):
         started = time.monotonic()
         with pytest.raises(NodeUnreachable, match=r"does not answer within 0\.4 s"):
             Registry.connect(url, timeout=0.4)
-        assert time.monotonic() - started < 1.5
+        assert time.monotonic() - started < 20  # of the 30 that it would take
 
 
 def test_connect__answer_without_end__stops_reading_at_the_limit():

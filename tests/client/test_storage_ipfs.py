@@ -14,7 +14,16 @@ from memsync_client.storage import open_storage, web
 from memsync_client.storage.blobs import Blobs
 from memsync_client.storage.ipfs import IpfsStorage, cid_of
 from memsync_client.storage.uris import IPFS, whole
-from tests.client.test_storage_https import endless, forbidding, other_bytes, silent, too_large, trickling, truncated
+from tests.client.test_storage_https import (
+    endless,
+    forbidding,
+    other_bytes,
+    patience,
+    silent,
+    too_large,
+    trickling,
+    truncated,
+)
 from tests.client.web_servers import reply, serving
 from tests.nodes import free_port
 
@@ -69,7 +78,7 @@ def test_open__base_uri_of_other_blocks__unavailable(uri: str) -> None:
 )
 def test_fetch__from_a_bad_node__error_of_ours(answer: Any, error: type[MemSyncError]) -> None:
     with serving(answer) as url, pytest.raises(error) as caught:
-        Blobs(IpfsStorage(endpoint=url, seconds=0.4)).fetch(HASH, "pack")
+        Blobs(IpfsStorage(endpoint=url, seconds=patience(answer, 0.4))).fetch(HASH, "pack")
     assert caught.value.next_step
 
 
@@ -84,7 +93,7 @@ def test_fetch__from_a_bad_node__error_of_ours(answer: Any, error: type[MemSyncE
 )
 def test_put__on_a_bad_node__error_of_ours(answer: Any) -> None:
     with serving(answer) as url, pytest.raises((StorageUnavailable, Tampered)):
-        IpfsStorage(endpoint=url, seconds=0.4).put([BLOB])
+        IpfsStorage(endpoint=url, seconds=patience(answer, 0.4)).put([BLOB])
 
 
 def test_put__no_node__says_where_it_was_looked_for() -> None:

@@ -17,7 +17,16 @@ from memsync_client.sealing import MAX_BLOB, sha256
 from memsync_client.storage import open_storage
 from memsync_client.storage.blobs import Blobs
 from memsync_client.storage.s3 import S3Storage
-from tests.client.test_storage_https import endless, forbidding, other_bytes, silent, too_large, trickling, truncated
+from tests.client.test_storage_https import (
+    endless,
+    forbidding,
+    other_bytes,
+    patience,
+    silent,
+    too_large,
+    trickling,
+    truncated,
+)
 from tests.client.web_servers import reply, serving
 from tests.object_stores import object_store, use_credentials
 
@@ -156,7 +165,7 @@ def saying(status: int, code: str) -> Any:
 )
 def test_fetch__from_a_hostile_server__error_of_ours(answer: Any, error: type[MemSyncError]) -> None:
     with serving(answer) as url, pytest.raises(error) as caught:
-        Blobs(S3Storage(BUCKET, url, seconds=1.5)).fetch(HASH, "pack")
+        Blobs(S3Storage(BUCKET, url, seconds=patience(answer, 1.5))).fetch(HASH, "pack")
     assert caught.value.next_step
     assert "stranger" not in caught.value.cause
     assert caught.value.cause.isprintable()

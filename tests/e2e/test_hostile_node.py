@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 from eth_utils import keccak
 
-from memsync_client import agreement, rpc, sending
+from memsync_client import agreement, opened, rpc, sending
 from memsync_client.client import Client
 from memsync_client.errors import (
     BlobMissing,
@@ -62,10 +62,14 @@ RECEIPT: dict[str, Any] = {
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Time-outs and pauses as they are, but shorter."""
+    """Pauses as they are, but shorter."""
     monkeypatch.setattr(rpc, "_RETRY_PAUSES", (0.01,))
     monkeypatch.setattr(agreement, "_PAUSES", (0.01,))
-    monkeypatch.setattr(Registry, "connect", partial(Registry.connect, timeout=1.0))
+    monkeypatch.setattr(opened, "_LONGEST_PAUSE", 0.1)
+
+
+def be_impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For what waits in vain."""
     monkeypatch.setattr(Registry, "wait", partialmethod(Registry.wait, timeout=2.0))
     monkeypatch.setattr(sending, "Patience", partial(sending.Patience, timeout=2.0))
 
@@ -87,7 +91,7 @@ def endless(handler: BaseHTTPRequestHandler, _: bytes) -> None:
 def slow(handler: BaseHTTPRequestHandler, __: bytes) -> None:
     handler.send_response(200)
     handler.end_headers()
-    for _ in range(20):
+    for _ in range(300):
         handler.wfile.write(b" ")
         time.sleep(0.1)
 
@@ -118,8 +122,12 @@ BROKEN: dict[str, Answer] = {
 
 
 @pytest.mark.parametrize("broken", BROKEN)
-def test_sync__node_breaks_off__error_of_ours_and_nothing_is_lost(vault: Vault, chain: Chain, broken: str) -> None:
+def test_sync__node_breaks_off__error_of_ours_and_nothing_is_lost(
+    vault: Vault, chain: Chain, broken: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     vault.remember("second")
+    if BROKEN[broken] is slow:
+        monkeypatch.setattr(Registry, "connect", partial(Registry.connect, timeout=1.0))
     for method in ("eth_chainId", "eth_getBlockByNumber", "eth_call", "eth_sendRawTransaction"):
         with breaking(chain.rpc_url, method, BROKEN[broken]) as url, pytest.raises(NodeUnreachable) as told:
             through(vault, url).sync()
@@ -208,8 +216,11 @@ def test_node__shows_an_old_head_every_other_time__old_is_refused_and_new_is_tru
     assert texts(vault) == ["first", "second", "third"]
 
 
-def test_node__of_a_practice_chain_shows_an_old_head__all_is_there_once_afterwards(vault: Vault, chain: Chain) -> None:
+def test_node__of_a_practice_chain_shows_an_old_head__all_is_there_once_afterwards(
+    vault: Vault, chain: Chain, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """There a rollback is believed: the client commits again, and the chain refuses it."""
+    be_impatient(monkeypatch)
     old = record_of(chain, vault)
     vault.remember("second")
     vault.sync()
@@ -277,7 +288,10 @@ def test_node__says_that_a_commit_landed_that_it_never_sent__committed_again(vau
     assert vault.verify().memories == 2
 
 
-def test_nodes__one_says_that_a_commit_landed_and_the_other_does_not__waits(vault: Vault, chain: Chain) -> None:
+def test_nodes__one_says_that_a_commit_landed_and_the_other_does_not__waits(
+    vault: Vault, chain: Chain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    be_impatient(monkeypatch)
     vault.remember("second")
     with swallowing(chain) as url, pytest.raises(TransactionPending):
         through(vault, f"{url} {chain.rpc_url}").sync()

@@ -1,13 +1,15 @@
 """Deploy the contracts: ``ape run deploy --network ecosystem:network:provider --account ALIAS [--dry-run] [--json]``.
 
 They go through the standard CREATE2 deployer, so their addresses are the same on every chain and nobody's account
-matters. A contract that stands there already is left alone, so a deployment that was interrupted is just run again.
+matters. A contract that stands there already is left alone and recorded, so a deployment that was interrupted is just
+run again.
 """
 
 from __future__ import annotations
 
 import json
 import os
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,8 +19,18 @@ from ape.cli import ConnectedProviderCommand, account_option, network_option
 from ape.exceptions import ApeException
 from ape_accounts import KeyfileAccount
 
+from memsync_client.errors import MemSyncError
 from scripts._artifact import CREATE2_DEPLOYER, CREATE2_DEPLOYER_CODE_HASH, Artifact, compiled
-from scripts._deployment import Deployment, code_hash, default_path, read_records, write_records
+from scripts._deployment import (
+    Deployment,
+    code_hash,
+    default_path,
+    deployment_of,
+    found_on_chain,
+    is_recorded,
+    recorded,
+    write_records,
+)
 from scripts._options import json_option
 
 # The instruction that an older chain lacks and the compiler uses (MCOPY, of Cancun), and STOP. Code that has it is put
@@ -100,21 +112,12 @@ def deploy(artifact: Artifact, account: AccountAPI) -> Deployment | None:
     receipt = account.transfer(CREATE2_DEPLOYER, 0, data=artifact.deployment_calldata)
     if not is_deployed(artifact, provider):
         raise DeploymentRefused(f"transaction {receipt.txn_hash} left no code at {artifact.address}")
-    return Deployment(
-        contract=artifact.contract,
-        address=artifact.address,
-        chain_id=provider.chain_id,
-        block_number=receipt.block_number,
-        transaction_hash=receipt.txn_hash,
-        runtime_code_hash=artifact.runtime_code_hash,
-        compiler=artifact.compiler,
-        salt="0x" + artifact.salt.hex(),
-    )
+    return deployment_of(artifact, provider.chain_id, receipt.block_number, receipt.txn_hash)
 
 
 def deploy_all(artifacts: tuple[Artifact, ...], account: AccountAPI, path: Path) -> list[Deployment]:
     """Deploy what is missing, and write each record when its contract stands. Raises as ``deploy`` and the file do."""
-    records = {entry.contract: entry for entry in read_records(path)} if path.exists() else {}
+    records = recorded(path)
     made = []
     for artifact in artifacts:
         if deployment := deploy(artifact, account):
@@ -122,6 +125,24 @@ def deploy_all(artifacts: tuple[Artifact, ...], account: AccountAPI, path: Path)
             records[artifact.contract] = deployment
             write_records(path, list(records.values()))
     return made
+
+
+def record_standing(artifacts: tuple[Artifact, ...], provider: ProviderAPI, path: Path) -> list[Deployment]:
+    """Write the record of each contract that stands and has none, or not all of it: whoever put it there was killed
+    before, or was somebody else. Returns what was written. Raises as the node and the file do."""
+    records = recorded(path)
+    found = []
+    for artifact in artifacts:
+        before = records.get(artifact.contract)
+        if is_recorded(before, artifact, provider.chain_id) or not is_deployed(artifact, provider):
+            continue
+        entry = found_on_chain(artifact, provider)
+        if entry != before:
+            found.append(entry)
+            records[artifact.contract] = entry
+    if found:
+        write_records(path, list(records.values()))
+    return found
 
 
 def sign_without_asking(account: AccountAPI) -> None:
@@ -162,50 +183,67 @@ def cli(provider: ProviderAPI, account: AccountAPI | None, record: Path | None, 
     path = record or default_path(provider.chain_id)
     artifacts = compiled()
     made: list[Deployment] = []
+    found: list[Deployment] = []
     try:
-        planned = plan(artifacts, provider)
+        planned, records = plan(artifacts, provider), recorded(path)
+        lacking = {
+            each.contract for each in artifacts if not is_recorded(records.get(each.contract), each, provider.chain_id)
+        }
         if not as_json:
-            tell(artifacts, planned, provider.chain_id)
-        if account is not None and planned.all_gas and not dry_run:
-            check_balance(account, planned.cost)
-            made = deploy_all(artifacts, account, path)
-    except (DeploymentRefused, ApeException, OSError, ValueError) as error:
+            tell(artifacts, planned, provider.chain_id, lacking)
+        if account is not None and not dry_run:
+            found = record_standing(artifacts, provider, path)
+            if planned.all_gas:
+                check_balance(account, planned.cost)
+                made = deploy_all(artifacts, account, path)
+    except (DeploymentRefused, ApeException, MemSyncError, OSError, ValueError) as error:
         raise click.ClickException(str(error)) from error
     if as_json:
-        click.echo(json.dumps(shown(artifacts, planned, made, provider.chain_id), indent=2))
+        written = path if made or found else None
+        click.echo(json.dumps(shown(artifacts, planned, [*found, *made], provider.chain_id, written), indent=2))
         return
+    for deployment in found:
+        when = f"in block {deployment.block_number} by {deployment.transaction_hash}"
+        known = when if deployment.transaction_hash else "this node does not show by which transaction"
+        click.echo(f"Found {deployment.contract}: {known}.")
     for deployment in made:
         click.echo(
             f"Deployed {deployment.contract} in block {deployment.block_number} by {deployment.transaction_hash}."
         )
-    if made:
+    if made or found:
         click.echo(f"Record: {path}")
-    elif not planned.all_gas:
-        click.echo("Nothing to do.")
+    elif dry_run and (planned.all_gas or lacking):
+        click.echo("A dry run: nothing was sent, and no record written.")
     else:
-        click.echo("A dry run: nothing was sent.")
+        click.echo("Nothing to do.")
 
 
-def tell(artifacts: tuple[Artifact, ...], planned: Plan, chain_id: int) -> None:
-    """What will be done, before it is."""
+def tell(artifacts: tuple[Artifact, ...], planned: Plan, chain_id: int, lacking: Collection[str]) -> None:
+    """What will be done, before it is; the record is ``lacking`` these contracts, or a part of what there is to say."""
     click.echo(f"Chain {chain_id}")
     for artifact in artifacts:
         gas = planned.gas[artifact.contract]
-        does = f"{gas:,} gas" if gas else "there already, with the compiler's code"
+        there = "there already, with the compiler's code"
+        unrecorded = ", its record not written or not whole" if artifact.contract in lacking else ""
+        does = f"{gas:,} gas" if gas else there + unrecorded
         click.echo(f"  {artifact.contract}: {artifact.address}, {len(artifact.runtime_code):,} bytes, {does}")
     if planned.all_gas:
         price = "; what the chain asks for a gas is unknown" if planned.cost is None else f", {coins(planned.cost)} now"
         click.echo(f"In all {planned.all_gas:,} gas{price}.")
 
 
-def shown(artifacts: tuple[Artifact, ...], planned: Plan, made: list[Deployment], chain_id: int) -> dict[str, Any]:
-    """The same for ``--json``: gas and wei as they were estimated beforehand, and the transactions sent."""
-    sent = {deployment.contract: deployment for deployment in made}
+def shown(
+    artifacts: tuple[Artifact, ...], planned: Plan, written: list[Deployment], chain_id: int, record: Path | None
+) -> dict[str, Any]:
+    """The same for ``--json``: gas and wei as they were estimated beforehand, and what was ``written`` to ``record``:
+    the transactions sent, and those of before that had no record."""
+    sent = {deployment.contract: deployment for deployment in written}
     return {
         "chain_id": chain_id,
         "gas": planned.all_gas,
         "gas_price_wei": planned.gas_price,
         "cost_wei": planned.cost,
+        "record": None if record is None else str(record),
         "contracts": [
             {
                 "contract": each.contract,

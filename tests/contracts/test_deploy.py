@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import resource
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,12 +19,13 @@ from ape.managers.accounts import TestAccountManager
 from eth_account import Account
 from eth_utils import keccak, to_checksum_address
 
+from memsync_client.errors import MemSyncError
 from scripts._artifact import CONTRACTS, CREATE2_DEPLOYER, Artifact, compiled
 from scripts._deployment import Deployment, code_hash, read_records, record_differences, write_records
 from scripts._domain import domain_differences
 from scripts.check_deployment import cli as check_command
 from scripts.check_deployment import differences
-from scripts.deploy import DeploymentRefused, check_balance, deploy, deploy_all, is_deployed, plan
+from scripts.deploy import DeploymentRefused, check_balance, deploy, deploy_all, is_deployed, plan, record_standing
 from scripts.deploy import cli as deploy_command
 
 Run = Callable[..., tuple[int, str, str]]
@@ -338,13 +340,14 @@ def test_commands__deployed__records_are_checked(
     assert said.count("as compiled, and what its record says") == 3
     assert f"MemoryRegistry at {artifacts[0].address}: code hash and EIP-712 domain as compiled" in said
 
-    path.unlink()
+    before = path.read_bytes()
     code, said, _ = run(deploy_command, account=owner, record=path)
     assert code == 0
     assert "Nothing to do" in said
-    assert not path.exists()
+    assert path.read_bytes() == before
 
     high = records[1].block_number
+    assert high is not None
     write_records(path, [records[0], replace(records[1], block_number=high + 1)])
     code, said, complaints = run(check_command, record=path, as_json=True)
     assert code == 1
@@ -355,6 +358,80 @@ def test_commands__deployed__records_are_checked(
         (True, [named]),
         (False, []),
     ]
+
+
+def test_deploy_command__killed_before_the_record__next_one_writes_it_from_the_chain(
+    run: Run, artifacts: tuple[Artifact, ...], owner: TestAccountAPI, stranger: TestAccountAPI, tmp_path: Path
+) -> None:
+    """Killed when two of three stood and one of them was recorded; the third then came from somebody else."""
+    path = tmp_path / "record.json"
+    first = deploy_all(artifacts[:1], owner, path)
+    second = deploy(artifacts[1], owner)
+    third = deploy(artifacts[2], stranger)
+    assert second is not None
+    assert third is not None
+    owner.provider.mine(3)
+    nonce = owner.nonce
+
+    code, said, _ = run(deploy_command, record=path, dry_run=True)
+    assert code == 0
+    assert said.count("its record not written or not whole") == 2
+    assert "no record written" in said
+    assert read_records(path) == first
+
+    code, said, _ = run(deploy_command, account=owner, record=path, as_json=True)
+    assert code == 0
+    assert owner.nonce == nonce
+    assert read_records(path) == [*first, second, third]
+    shown = json.loads(said)
+    assert shown["record"] == str(path)
+    assert [(entry["was_there"], entry["transaction_hash"]) for entry in shown["contracts"]] == [
+        (True, None),
+        (True, second.transaction_hash),
+        (True, third.transaction_hash),
+    ]
+    code, said, _ = run(check_command, record=path)
+    assert (code, said.count("and what its record says")) == (0, 3)
+
+
+def test_deploy_command__node_does_not_show_the_transaction__recorded_without(
+    run: Run, artifact: Artifact, provider: ProviderAPI, owner: TestAccountAPI, tmp_path: Path
+) -> None:
+    path = tmp_path / "record.json"
+    set_code(provider, artifact.address, "0x" + artifact.runtime_code.hex())  # without one
+    provider.mine(2)
+    code, said, _ = run(deploy_command, account=owner, record=path)
+    assert code == 0
+    assert "Found MemoryRegistry: this node does not show by which transaction." in said
+    entry = read_records(path)[0]
+    assert (entry.block_number, entry.transaction_hash) == (None, None)
+    assert record_differences(entry, artifact, provider) == []
+    assert "Nothing to do" in run(deploy_command, account=owner, record=path)[1]
+
+
+def test_record_standing__record_without_its_transaction__completed(
+    artifacts: tuple[Artifact, ...], deployment: Deployment, provider: ProviderAPI, tmp_path: Path
+) -> None:
+    path = tmp_path / "record.json"
+    write_records(path, [replace(deployment, block_number=None, transaction_hash=None)])
+    assert record_standing(artifacts, provider, path) == [deployment]
+    assert read_records(path) == [deployment]
+    assert record_standing(artifacts, provider, path) == []
+
+
+def test_write_records__disk_full_half_way__the_old_file_stays(deployment: Deployment, tmp_path: Path) -> None:
+    path = tmp_path / "record.json"
+    write_records(path, [deployment])
+    before = path.read_bytes()
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) // 2, limits[1]))
+    try:
+        with pytest.raises((MemSyncError, OSError)):
+            write_records(path, [replace(deployment, contract="BlobLog")])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_check_command__nothing_there__each_contract_named(run: Run) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -69,6 +70,14 @@ class Move:
     left: tuple[bytes, ...] = ()
 
 
+@dataclass(frozen=True)
+class Leaving:
+    """The host of before a move, and the hashes of blobs that are still to be deleted from it."""
+
+    base_uri: str
+    blobs: tuple[bytes, ...]
+
+
 class HostedVault(KeptVault):
     """An opened vault and its hosts."""
 
@@ -96,7 +105,8 @@ class HostedVault(KeptVault):
             else:
                 left = alone | set(old.delete(sorted(doomed - alone)))
         except MemSyncError as error:  # the rest of the work does not hang on it
-            self._session.say(f"the host of before still has the vault's blobs: {error.cause}")
+            gone = f"If it is gone for good: {letting_go_of(note['old'])}"
+            self._session.say(f"the host of before still has the vault's blobs: {error.cause} {gone}")
         if left and again:
             kept.write(note | {"blobs": sorted(left)})
         else:
@@ -104,6 +114,21 @@ class HostedVault(KeptVault):
         if len(left) < len(doomed):
             self._session.say(f"{len(doomed) - len(left)} blobs are deleted from the host of before")
         return tuple(sorted(left))
+
+    def leaving(self) -> Leaving | None:
+        """What a move was to delete from the host of before and has not yet. Asks no node and no host."""
+        note = self._sealed(LEAVING).read(_LEAVING)
+        return Leaving(note["old"], tuple(note["blobs"])) if note else None
+
+    def let_go(self, base_uri: str) -> Leaving | None:
+        """Tries no more to delete what a move has left on the host at ``base_uri``, and returns that; None where
+        nothing is to be deleted there. What is on the host stays as it is, should it come back."""
+        with self._session.home.lock():
+            left = self.leaving()
+            if left is None or left.base_uri != whole(base_uri):
+                return None
+            self._sealed(LEAVING).remove()
+            return left
 
     def _catch_up(self) -> None:
         """Brings to the mirrors what they could not take before. Only under the home's lock."""
@@ -225,6 +250,11 @@ class HostedVault(KeptVault):
                 break  # it names those before it
             head = open_head_of(view.place, view.keyring, ref, partial(_given, data))
         return needed
+
+
+def letting_go_of(base_uri: str) -> str:
+    """The command for an old host that is gone for good."""
+    return f"memsync host forget {shlex.quote(base_uri)}"
 
 
 def _given(data: bytes, _: bytes, __: str) -> bytes:

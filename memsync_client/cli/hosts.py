@@ -6,7 +6,8 @@ from dataclasses import asdict
 
 import click
 
-from ..hosting import Mended
+from ..errors import InvalidRequest
+from ..hosting import Mended, letting_go_of
 from ..hosts import Host, Hosts
 from ..storage.uris import EVM, EVM_MEANS, whole, without_user
 from .app import App, Verbs, blob_cost, blob_data, cost_of, counted, gas_cost, printing, progress_bar, receipt_data
@@ -81,6 +82,44 @@ def host_remove(app: App, uri: str, endpoint: str | None) -> None:
     """
     gone = Hosts(app.home).remove(whole(uri), endpoint)
     app.result([_data(line) for line in gone], f"Removed {whole(uri)}. What is stored there stays.")
+
+
+@host.command("forget", short_help="Let go of an old host that is gone for good.")
+@click.argument("uri")
+@click.option("--dry-run", is_flag=True, help="Say what is still to be deleted there; write nothing.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@printing
+def host_forget(app: App, uri: str, dry_run: bool, yes: bool) -> None:
+    """Let go of the host at URI, from which a `vault move --delete-old` was to delete blobs and could not. Each sync
+    tries that again: for a host that is gone for good, end it with this.
+
+    Should the host come back, it still has those blobs: what is sealed in them is as unreadable as it was, and nothing
+    deletes them any more. Neither vault nor chain change.
+
+    
+    memsync host forget https://old.example/ --dry-run
+    memsync host forget https://old.example/
+    """
+    vaults, base_uri = app.client().vaults(), whole(uri)
+    waiting = [(target, left) for target in vaults if (left := target.leaving())]
+    found = [(target, left) for target, left in waiting if left.base_uri == base_uri]
+    if not found:
+        known = ", ".join(sorted({left.base_uri for _, left in waiting}))
+        next_step = f"Something is left on: {known}" if known else "No vault has anything left on an old host."
+        raise InvalidRequest(f"Nothing is to be deleted from {base_uri}.", next_step)
+    data = {
+        "host": base_uri,
+        "vaults": [{"name": target.label, "blobs": list(left.blobs)} for target, left in found],
+        "dry_run": dry_run,
+    }
+    whose = ", ".join(f'{counted(len(left.blobs), "blob", "blobs")} of "{target.label}"' for target, left in found)
+    if dry_run:
+        app.result(data, f"Would try no more to delete {whose} from {base_uri}. Nothing written.")
+        return
+    app.confirm(f"Try no more to delete {whose} from {base_uri}?", yes)
+    for target, _ in found:
+        target.let_go(base_uri)
+    app.result(data, f"Let go of {base_uri}: {whose}, which it may still have.")
 
 
 def _data(line: Host) -> dict[str, str | None]:
@@ -187,7 +226,9 @@ def vault_move(app: App, name: str, uri: str, delete_old: bool, dry_run: bool, y
         done = target.move(base_uri, delete_old=delete_old, on_chain=base_uri == EVM, progress=step)
     blobs = client.session.blob_receipts
     receipt = receipt_data(done.receipt) if done.receipt else {}
-    left = [f"The old host still has {counted(len(done.left), 'blob', 'blobs')}."] if done.left else []
+    old = target.leaving()
+    later = f" The next sync tries again; if it is gone for good: {letting_go_of(old.base_uri)}" if old else ""
+    left = [f"The old host still has {counted(len(done.left), 'blob', 'blobs')}.{later}"] if done.left else []
     app.result(
         {
             "base_uri": base_uri,

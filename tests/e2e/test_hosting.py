@@ -321,6 +321,30 @@ def test_sync__old_host_away_after_a_move__says_so_and_goes_on_when_it_is_back(l
     assert content(tmp_path / "first") == {}
 
 
+def test_let_go__of_an_old_host_that_is_gone__is_said_no_more_and_deletes_nothing(
+    landed: Vault, tmp_path: Path
+) -> None:
+    old, before = (tmp_path / "first").as_uri() + "/", content(tmp_path / "first")
+    (tmp_path / "first").rename(tmp_path / "away")
+    said: list[str] = []
+    landed.session.say = said.append
+    landed.sync()
+    assert [text for text in said if text.endswith(f"If it is gone for good: memsync host forget {old}")]
+    left = landed.leaving()
+    assert left is not None
+    assert (left.base_uri, {name.hex() for name in left.blobs}) == (old, set(before))
+    assert landed.let_go(str(tmp_path / "second")) is None
+    assert landed.let_go(str(tmp_path / "first")) == left
+    said.clear()
+    landed.sync()
+    assert not any("host of before" in text for text in said)
+    (tmp_path / "away").rename(tmp_path / "first")
+    landed.sync()
+    assert content(tmp_path / "first") == before
+    assert landed.leaving() is None
+    assert landed.verify().memories == 3
+
+
 def test_sync__present_host_has_lost_a_blob__it_stays_on_the_old_one(
     landed: Vault, owner: Client, tmp_path: Path, second: Path
 ) -> None:
@@ -389,3 +413,18 @@ def test_commands__repair_and_move__say_what_they_do(chain: Chain, tmp_path: Pat
     assert moved["not_deleted"] == []
     assert list((tmp_path / "first").iterdir()) == []
     assert "Ines" in machine.quick("recall", "left hand").out
+
+    second.rename(tmp_path / "away")
+    back = machine.quick("vault", "move", "novel", str(tmp_path / "first"), "--delete-old", "--yes")
+    old = second.as_uri() + "/"
+    assert f"if it is gone for good: memsync host forget {old}" in back.out
+    dry = machine.data("host", "forget", str(second), "--dry-run")
+    assert (dry["host"], [line["name"] for line in dry["vaults"]]) == (old, ["novel"])
+    assert len(dry["vaults"][0]["blobs"]) >= 3
+    assert machine.refusal("host", "forget", str(second))["name"] == "InvalidRequest"  # it needs a yes
+    assert f"memsync host forget {old}" in machine.quick("sync").err
+    done = machine.data("host", "forget", str(second), "--yes")
+    assert done == dry | {"dry_run": False}
+    assert "host of before" not in machine.quick("sync").err
+    refused = machine.refusal("host", "forget", str(second), "--yes")
+    assert "No vault has anything left" in refused["next_step"]

@@ -134,7 +134,9 @@ def price(plan: Plan) -> Price | None:
 
 
 def price_of_undoing(vault: Vault, link: Link) -> Price | None:
-    """What revoking its reader would take; None where there is nobody to revoke, too."""
+    """What revoking its reader would take; None where there is nobody to revoke, too, or no way any more."""
+    if not vault.owned():
+        return None
     lines = [line for line in vault.grants() if line.name == link.reader]
     return pricing.of_revocation(vault, lines[0].address) if lines else None
 
@@ -188,12 +190,13 @@ def edits_without(link: Link) -> list[Edit]:
 
 
 def disconnect(vault: Vault, link: Link, edits: Sequence[Edit]) -> list[Receipt]:
-    """Undoes it: takes the server out of the configuration, revokes the reader, and destroys its key."""
+    """Undoes it: takes the server out of the configuration, revokes the reader, and destroys its key. Of a vault that
+    is closed, or another's by now, every grant has ended."""
     for edit in edits:
         edit.write()
     receipts: list[Receipt] = []
     key = link.home.reader_folder(link.reader) / "reader.key" if link.reader else None
-    if key and key.exists():
+    if key and key.exists() and vault.owned():
         mine = keyfile.public_key(key)
         for holder in vault.roster().holders:  # by its key: another reader may have its name by now
             if holder.key == mine:

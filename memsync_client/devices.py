@@ -152,7 +152,7 @@ def add_device(
             f"The card is of chain {card.chain_id}, and this home of chain {session.config.chain_id}.",
             "Begin the device with an RPC node of this chain: memsync device new --rpc URL",
         )
-    if not client.vaults():
+    if not client.living():
         raise InvalidRequest("There is no vault that a device could be added to.", "Make one: memsync vault new NAME")
     if card.address is not None:
         _ = session.owner_wallet

@@ -20,6 +20,7 @@ from .keyring import Role, Roster
 from .roster import account_of
 
 _NAME = "glance.json"
+_CLOSED = "closed"  # an empty file, there while the chain shows the vault as closed
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,24 @@ def read_glance(folder: Path) -> Glance | None:
     except (OSError, ValueError, TypeError, AttributeError, RecursionError):
         pass
     return None
+
+
+def is_closed(folder: Path) -> bool:
+    """Whether the vault of ``folder`` was closed when this device last asked the chain for it."""
+    return (folder / _CLOSED).exists()
+
+
+def note_closed(folder: Path, closed: bool) -> None:
+    """Keeps that, as the chain has just shown it: a reorganisation may take a closing back. A failure is no error: the
+    chain is asked again."""
+    if closed == is_closed(folder):
+        return
+    with suppress(MemSyncError, OSError):
+        if closed:
+            make_dir(folder)
+            write_atomic(folder / _CLOSED, b"", sync=False)
+        else:
+            (folder / _CLOSED).unlink(missing_ok=True)
 
 
 def write_glance(folder: Path, version: int, block: int, head: int, roster: Roster, memories: int | None) -> None:

@@ -24,6 +24,7 @@ from platformdirs import user_data_path
 from . import canonical
 from .errors import HomeBusy, HomeDamaged, HomeForeign, HomeNewer, NotInitialised, Tampered, UnknownVault
 from .files import clear_temporaries, make_dir, storage_error, write_atomic
+from .glance import is_closed
 from .keyring import EpochKeys
 from .keys import Anchor, HolderKey
 from .memory_log import Frontier
@@ -209,24 +210,24 @@ class Home:
                 f"{self._labels} can't be read.", "Bring it back from a copy, or remove it and run `memsync sync`."
             ) from None
 
-    def label(self, label: str, vault_id: bytes) -> None:
-        """Keeps a name for a vault."""
-        write_atomic(self._labels, _json({name: v.hex() for name, v in (self.labels() | {label: vault_id}).items()}))
+    def label(self, label: str, vault_id: bytes | None) -> None:
+        """Keeps a name for a vault; None lets go of the name."""
+        named = {**self.labels(), label: vault_id}
+        write_atomic(self._labels, _json({name: found.hex() for name, found in named.items() if found}))
 
     def resolve(self, label: str | None) -> tuple[str, bytes]:
-        """The vault of that name, or the only one where no name is given. Raises UnknownVault."""
+        """The vault of that name, or the only one where no name is given: closed ones count where all are. Raises
+        UnknownVault."""
         labels = self.labels()
-        if label is None and len(labels) == 1:
-            return next(iter(labels.items()))
         if label is None:
-            cause = (
-                "There is no vault yet."
-                if not labels
-                else f"There are {len(labels)} vaults: {', '.join(sorted(labels))}."
-            )
-            raise UnknownVault(
-                cause, "Make one with `memsync vault new NAME`." if not labels else "Name one with --vault."
-            )
+            living = {name: found for name, found in labels.items() if not is_closed(self.vault_folder(found))}
+            meant = living or labels
+            if len(meant) == 1:
+                return next(iter(meant.items()))
+            if not labels:
+                raise UnknownVault("There is no vault yet.", "Make one with `memsync vault new NAME`.")
+            kind = "vaults" if living else "vaults, all of them closed"
+            raise UnknownVault(f"There are {len(meant)} {kind}: {', '.join(sorted(meant))}.", "Name one with --vault.")
         if label not in labels:
             known = f"Known here: {', '.join(sorted(labels))}." if labels else "There is none yet."
             raise UnknownVault(f"There is no vault {label!r} here. {known}", "Make it with `memsync vault new NAME`.")

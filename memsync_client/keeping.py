@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -11,6 +12,7 @@ from itertools import islice
 
 from .committing import Batch, Landed, NewKeyring, Rewrite
 from .errors import AccessEnded, BlobMissing, InvalidRequest, MemSyncError, StorageUnavailable, Tampered
+from .glance import is_closed
 from .heads import PackRef
 from .holding import HeldVault
 from .keyring import Holder, Role, Roster, open_keyring
@@ -174,6 +176,7 @@ class KeptVault(HeldVault):
 
     def _rekey(self) -> tuple[Receipt, ...]:
         session = self._session
+        self._check_closed_ones()
         old, new = session.device.xwing.public, session.begin_rekeying().xwing.public
         labels = session.home.labels()
         for vault_id in session.registry.vaults(session.config.owner):
@@ -192,6 +195,17 @@ class KeptVault(HeldVault):
         session.end_rekeying()
         session.say("this device has a new key; the old one is destroyed")
         return tuple(receipts)
+
+    def _check_closed_ones(self) -> None:
+        """Raises InvalidRequest where this home has a closed vault: it takes no new key, and would not open here any
+        more once the old one is destroyed."""
+        home = self._session.home
+        closed = sorted(label for label, found in home.labels().items() if is_closed(home.vault_folder(found)))
+        if closed:
+            raise InvalidRequest(
+                f"{', '.join(closed)} is closed for good, and opens with this device's old key alone.",
+                f"Export what you want to keep of it, then let go of it: memsync vault let-go {shlex.quote(closed[0])}",
+            )
 
     def _refuse_if_ours(self, vault_id: bytes) -> None:
         """Raises InvalidRequest if this device's key opens a vault that this home does not know: it would lose it."""

@@ -25,7 +25,7 @@ from .errors import (
     UnknownVault,
     VersionTaken,
 )
-from .glance import Glance, read_glance, write_glance
+from .glance import Glance, is_closed, note_closed, read_glance, write_glance
 from .home import ANCHOR, SealedFile, read_anchor, read_seen, write_seen
 from .inbox import Inbox
 from .keyring import EpochKeys, Roster, open_keyring
@@ -81,7 +81,17 @@ class OpenedVault:
         self._session.refresh()
         record = self._session.registry.record(self.place.vault_id)
         self._version = record.version
+        note_closed(self._folder, record.closed)
         return record
+
+    def owned(self) -> bool:
+        """Whether the vault is this home's owner's still: neither closed nor handed on."""
+        return self.record().owner == self._session.config.owner
+
+    @property
+    def closed(self) -> bool:
+        """Whether the vault was closed when the chain was last asked for it. Needs neither node nor passphrase."""
+        return is_closed(self._folder)
 
     def public_grants(self) -> list[PublicGrant]:
         """The grants that stand on chain. Needs no passphrase."""

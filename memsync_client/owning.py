@@ -7,6 +7,8 @@ be made, brings keys of a new epoch for nobody but the new owner's own devices a
 
 from __future__ import annotations
 
+import shlex
+import shutil
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
@@ -15,7 +17,9 @@ from eth_utils import to_checksum_address
 
 from .cards import DeviceCard
 from .client import Client
+from .connecting import links
 from .errors import AccessEnded, BlobMissing, InvalidRequest, MemSyncError, StorageUnavailable, Tampered
+from .files import storage_error
 from .keyring import Holder, Role, Roster
 from .records import Receipt
 from .roster import is_guest
@@ -91,6 +95,36 @@ def close(vault: Vault, successor: bytes | None = None) -> Call:
             "Run `memsync sync` first, or forget them.",
         )
     return vault.session.registry.close(vault.place.vault_id, vault.record().version, successor)
+
+
+def check_let_go(client: Client, vault: Vault) -> None:
+    """Raises InvalidRequest for a vault that is the owner's still, or that a program here is connected to."""
+    if not vault.closed and vault.owned():
+        raise InvalidRequest(
+            f'"{vault.label}" is yours, and open.',
+            "What can be let go of is closed (memsync vault close), or another's by now.",
+        )
+    for link in links(client):
+        if link.vault_id == vault.place.vault_id:
+            raise InvalidRequest(
+                f'{link.program} is connected to "{vault.label}" here.',
+                f"First: memsync disconnect {link.program} --vault {shlex.quote(vault.label)}",
+            )
+
+
+def let_go(client: Client, vault: Vault) -> None:
+    """Takes a vault that is closed, or another's by now, out of this home, with what waits here for it: nothing here
+    opens it from then on. Its blobs stay on their hosts. Killed in between, it can be done again."""
+    home, vault_id = client.home, vault.place.vault_id
+    with client.session.lock():
+        check_let_go(client, vault)
+        try:
+            shutil.rmtree(home.vault_folder(vault_id))
+        except FileNotFoundError:
+            pass
+        except OSError as error:
+            raise storage_error(error, home.vault_folder(vault_id)) from None
+        home.label(vault.label, None)
 
 
 # The new owner's ------------------------------------------------------------------------------------------------------

@@ -42,6 +42,11 @@ class VaultRecord:
     proven: bool = field(default=False, compare=False)
 
     @property
+    def closed(self) -> bool:
+        """The vault was ended for good: it can be read, and nobody writes to it any more."""
+        return int(self.owner, 16) == 0
+
+    @property
     def locked(self) -> bool:
         """The epoch has risen since the last commit: the next one must bring a keyring."""
         return self.head_epoch != self.epoch

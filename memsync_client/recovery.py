@@ -118,9 +118,10 @@ def kit_sheet(client: Client) -> Sheet:
 
 
 def check_kit(client: Client, kit: HolderKey) -> list[KitLine]:
-    """Whether a kit opens the present keyring of each vault known here. Needs no passphrase, and commits nothing."""
+    """Whether a kit opens the present keyring of each living vault known here. Needs no passphrase, and commits
+    nothing."""
     lines = []
-    for vault in client.vaults():
+    for vault in client.living():
         record = vault.record()
         session = client.session
         fetch = session.hosts.blobs(session.config.blobs or record.base_uri, record.vault_id).fetch

@@ -33,7 +33,8 @@ class ReaderStanding:
 
 @dataclass(frozen=True)
 class VaultStanding:
-    """One vault: how many memories wait for a sync, and how many proposals of tools for a yes. ``glance`` is what this
+    """One vault: how many memories wait for a sync, and how many proposals of tools for a yes; ``closed`` says that it
+    was closed for good when the chain was last asked. ``glance`` is what this
     device knew when it last opened it; ``mirrors`` are the hosts beside the one on chain, and ``owed`` says that one of
     them lacks blobs; the rest stands on chain, and is None or empty where ``trouble`` kept it from
     being asked."""
@@ -50,16 +51,12 @@ class VaultStanding:
     offer: Offer | None = None
     recovery: Recovery | None = None
     trouble: MemSyncError | None = None
+    closed: bool = False
 
     @property
     def behind(self) -> int | None:
         """How many writes on chain this device has not opened yet; None where either is not known."""
         return self.record.version - self.glance.version if self.record and self.glance else None
-
-    @property
-    def closed(self) -> bool:
-        """Whether the vault was closed for good."""
-        return self.record is not None and int(self.record.owner, 16) == 0
 
 
 @dataclass(frozen=True)
@@ -119,7 +116,9 @@ def _vault(session: Session, vault: Vault, trouble: MemSyncError | None) -> Vaul
     vault_id, glance = vault.place.vault_id, vault.glance
     mirrors = tuple(without_user(host.uri) for host in session.hosts.known(vault_id))
     owed = bool(Owed(session.home.vault_folder(vault_id) / OWED))
-    here = VaultStanding(vault.label, vault_id, vault.waiting(), vault.proposed(), glance, mirrors, owed)
+    here = VaultStanding(
+        vault.label, vault_id, vault.waiting(), vault.proposed(), glance, mirrors, owed, closed=vault.closed
+    )
     if trouble:
         return replace(here, trouble=trouble)
     try:
@@ -127,6 +126,7 @@ def _vault(session: Session, vault: Vault, trouble: MemSyncError | None) -> Vaul
         return replace(
             here,
             record=record,
+            closed=record.closed,
             readers=_readers(session, record, glance),
             offer=session.registry.offer_of(vault_id),
             recovery=session.registry.recovery_of(vault_id),

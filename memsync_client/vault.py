@@ -41,7 +41,7 @@ from .verifying import Report, verify
 @dataclass(frozen=True)
 class SyncResult:
     """``committed`` memories landed with this sync; ``already`` waited and were in the vault before. ``landed`` is None
-    where no transaction was needed.
+    where no transaction was needed. A ``closed`` vault takes nothing, and what waits for it waits on.
 
     Forgetting wins: ``held`` edits of forgotten memories wait on for a yes, and ``blocked`` memories of an import were
     left out.
@@ -53,6 +53,7 @@ class SyncResult:
     landed: Landed | None
     held: int = 0
     blocked: int = 0
+    closed: bool = False
 
 
 _MOST_REJECTED = 1_000  # texts that the owner has said no to; of more the oldest may be proposed again
@@ -117,7 +118,10 @@ class Vault(GoingOnVault):
         self._put(self._outbox, lambda key: self._outbox.add(key, items, imported=imported))
 
     def _put(self, folder: SealedFolder, add: Callable[[PublicKey], str]) -> None:
-        """Adds an entry to ``folder``, sealed to this device's key: to the new one, if it is about to follow."""
+        """Adds an entry to ``folder``, sealed to this device's key: to the new one, if it is about to follow. Raises
+        InvalidRequest for a closed vault: it would wait for ever."""
+        if self.closed:
+            raise InvalidRequest(f'"{self.label}" is closed for good, and takes nothing new.', "Use another vault.")
         while True:
             key = newest_key(self._session.home)
             name = add(key)
@@ -191,6 +195,8 @@ class Vault(GoingOnVault):
         committed (True) or dropped (False); they wait on where it is not said. A practice chain that has lost blocks
         gets them again; on others that needs ``accept_rollback``.
         """
+        if (record := self.record()).closed:
+            return SyncResult(0, 0, record.version, None, closed=True)
         if self._session.home.next_key.exists():
             try:
                 self.rekey()  # an earlier process did not finish
@@ -310,6 +316,8 @@ class Vault(GoingOnVault):
         """
         gone = frozenset(ids)
         with self._session.lock():
+            if level is Level.KEYS_REMADE:
+                self._check_closed_ones()
             change = self._remade if level is Level.KEYS_REMADE else _unchanged
             here_alone, dropped = self._waiting_of(gone)
             gone -= here_alone

@@ -33,11 +33,18 @@ from . import (
     relay,
     rpc,
     setup,
+    syncing,
 )
 from .app import App, report, report_error, root
 
 owner.vault.add_command(going_on.go_on)
-for verb in (ownership.vault_offer, ownership.vault_cancel_offer, ownership.vault_accept, ownership.vault_close):
+for verb in (
+    ownership.vault_offer,
+    ownership.vault_cancel_offer,
+    ownership.vault_accept,
+    ownership.vault_close,
+    ownership.vault_let_go,
+):
     owner.vault.add_command(verb)
 owner.vault.add_command(ownership.recovery)
 device.device.add_command(keeping.rekey)
@@ -48,7 +55,7 @@ root.add_section(
     "Memories",
     owner.remember,
     exchange.import_file,
-    owner.sync,
+    syncing.sync,
     reader.recall,
     reader.list_memories,
     owner.edit,

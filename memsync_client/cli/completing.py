@@ -101,5 +101,5 @@ vault_option = click.option(
     "name",
     metavar="NAME",
     shell_complete=vault_names,
-    help="Which vault (not needed where there is one).",
+    help="Which vault (not needed where one alone is open).",
 )

@@ -3,6 +3,7 @@ what it will cost, and asks."""
 
 from __future__ import annotations
 
+import shlex
 from datetime import UTC, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +31,10 @@ _HANDED_ON = (
     "Once they accept, every grant ends, and their first commit leaves your devices and your kit out.",
     "What you have read you keep, and your old keys open what was sealed before, wherever a copy survives.",
     "The blobs stay on your host until they move them.",
+)
+_CLOSED = (
+    "It stays readable on your machines that have it now, and comes back on no new one, from no kit.",
+    "Export what you want to keep: memsync export --format jsonl",
 )
 _dry_run = click.option("--dry-run", is_flag=True, help="Say what would be done and what it costs; write nothing.")
 _yes = click.option("--yes", is_flag=True, help="Do not ask.")
@@ -204,8 +209,10 @@ def vault_accept(app: App, vault_id: bytes, dry_run: bool, yes: bool) -> None:
 @_yes
 @printing
 def vault_close(app: App, name: str, successor: bytes | None, dry_run: bool, yes: bool) -> None:
-    """End a vault for good: it has no owner any more, and nobody ever writes to it again. It can still be read by who
-    has its keys, as long as its blobs are there; grants end.
+    """End a vault for good: it has no owner any more, and nobody ever writes to it again. It can still be read where it
+    was read until now, as long as its blobs are there; grants end.
+
+    It keeps its name here, and is no longer meant where no --vault is named: see `memsync vault let-go`.
 
     \b
     memsync vault close novel --dry-run
@@ -213,9 +220,45 @@ def vault_close(app: App, name: str, successor: bytes | None, dry_run: bool, yes
     client = app.client()
     target = client.vault(name)
     data: dict[str, Any] = {"vault": target.label, "id": target.place.vault_id, "successor": successor}
-    if _tried(app, client, owning.close(target, successor), data, f'Close "{name}" for good', dry_run, yes):
+    if _tried(app, client, owning.close(target, successor), data, f'Close "{name}" for good', dry_run, yes, *_CLOSED):
         receipt = owning.send(client, owning.close(target, successor))
-        app.result(data | _sent([receipt]), f'"{name}" is closed for good. {_cost(app, [receipt])}.')
+        target.record()  # so that it is known here
+        named = shlex.quote(name)
+        app.result(
+            data | _sent([receipt]),
+            f'"{name}" is closed for good. {_cost(app, [receipt])}.',
+            f"It is read with --vault {named}, and let go of with: memsync vault let-go {named}",
+        )
+
+
+@click.command("let-go", short_help="Take a closed vault out of this home.")
+@click.argument("name", metavar="VAULT", shell_complete=vault_names)
+@_dry_run
+@_yes
+@printing
+def vault_let_go(app: App, name: str, dry_run: bool, yes: bool) -> None:
+    """Take a vault that is closed, or another's by now, out of this home: its name, this device's copies of it, and
+    what waits here for it. Nothing here opens it from then on. Its blobs stay on their hosts, and the chain as it is.
+
+    \b
+    memsync export --format jsonl --vault novel -o novel.jsonl
+    memsync vault let-go novel --dry-run
+    """
+    client = app.client()
+    target = client.vault(name)
+    owning.check_let_go(client, target)
+    waits, proposed, glance = target.waiting(), target.proposed(), target.glance
+    saved = glance and glance.memories
+    data = {"vault": target.label, "id": target.place.vault_id, "saved": saved, "waiting": waits, "proposed": proposed}
+    counts = (f"{saved:,} saved" if saved is not None else "", f"{waits:,} waiting" if waits else "")
+    which = " and ".join(filter(None, counts))
+    what = f'let go of "{name}"{f", with {which}" if which else ""}: nothing here opens it any more'
+    if dry_run:
+        app.result(data | {"dry_run": True}, f"Would {what}. Nothing written.")
+        return
+    app.confirm(f"{what[0].upper()}{what[1:]}. `memsync export` keeps what is in it. Go on?", yes)
+    owning.let_go(client, target)
+    app.result(data, f'"{name}" is no vault of this home any more. Its name is free.')
 
 
 @click.group("recovery", cls=Verbs, short_help="The way back to a vault whose wallet is lost.")

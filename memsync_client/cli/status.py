@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from datetime import UTC, datetime
 from typing import Any
 
@@ -93,6 +94,10 @@ def _vault(found: Standing, vault: VaultStanding) -> list[str]:
     line += f", {counted(vault.proposed, 'proposal', 'proposals')} in the inbox" if vault.proposed else ""
     if vault.trouble and not found.trouble:
         line += f"   can't be asked: {vault.trouble.cause}"
+    if vault.closed:
+        counts = [f"{glance.memories:,} saved"] if glance and glance.memories is not None else []
+        counts += [f"{vault.waiting:,} that it can't take any more"] if vault.waiting else []
+        return [f"{vault.name}   closed for good   {', '.join(counts)}".rstrip()]
     if record is None:
         return [line]
     line += f"   version {record.version}"
@@ -100,8 +105,6 @@ def _vault(found: Standing, vault: VaultStanding) -> list[str]:
     mirrors = f"   mirrors: {', '.join(vault.mirrors)}" if vault.mirrors else ""
     lines = [line, f"  blobs: {record.base_uri or 'nowhere'}{mirrors}"]
     lines += ["  A mirror lacks blobs that it could not take."] if vault.owed else []
-    if vault.closed:
-        return [f"{line}   closed for good: it can only be read"]
     if vault.behind and vault.behind > 0:
         lines.append(f"  {counted(vault.behind, 'write', 'writes')} on chain not taken in here yet")
     elif vault.behind:
@@ -165,9 +168,15 @@ def _steps(found: Standing) -> list[str]:
         for reader in vault.readers:
             if not reader.living:
                 steps.append(f"memsync sync --vault {vault.name}   ({reader.name or reader.address} ended: new keys)")
-    if not found.vaults:
+    steps += [
+        f"memsync export --format jsonl --vault {shlex.quote(vault.name)} -o FILE   (has what waits for that closed"
+        " vault, too: import it into another)"
+        for vault in found.vaults
+        if vault.closed and vault.waiting
+    ]
+    if not living:
         steps.append("memsync vault new NAME")
-    elif found.kit is None and not any(vault.glance and vault.glance.kit for vault in found.vaults):
+    elif found.kit is None and not any(vault.glance and vault.glance.kit for vault in living):
         steps.append("memsync kit make   (without a kit the memory is gone with your last device)")
     return list(dict.fromkeys(steps))
 
@@ -209,6 +218,7 @@ def _vault_data(vault: VaultStanding) -> dict[str, Any]:
         "proposed": vault.proposed,
         "saved": glance and glance.memories,
         "seen_version": glance and glance.version,
+        "closed": vault.closed,
     }
     if vault.trouble:
         return data | {"trouble": vault.trouble.cause}
@@ -218,7 +228,6 @@ def _vault_data(vault: VaultStanding) -> dict[str, Any]:
         "version": record.version,
         "behind": vault.behind,
         "locked": record.locked,
-        "closed": vault.closed,
         "owner": record.owner,
         "base_uri": record.base_uri,
         "mirrors": list(vault.mirrors),

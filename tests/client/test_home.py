@@ -21,6 +21,7 @@ from memsync_client.errors import (
     StorageUnavailable,
     UnknownVault,
 )
+from memsync_client.glance import is_closed, note_closed
 from memsync_client.home import (
     DEFAULT_MAX_FEE,
     Config,
@@ -292,6 +293,22 @@ def test_resolve__by_name_or_the_only_one(home: Home) -> None:
     for name in ("Novel", "", "nov"):
         with pytest.raises(UnknownVault, match=r"Known here: diary, novel\."):
             home.resolve(name)
+
+
+def test_resolve__closed_vaults__count_where_all_are(home: Home) -> None:
+    home.folder.mkdir()
+    home.label("novel", NOVEL)
+    home.label("diary", DIARY)
+    note_closed(home.vault_folder(NOVEL), True)
+    assert (home.resolve(None), home.resolve("novel")) == (("diary", DIARY), ("novel", NOVEL))
+    note_closed(home.vault_folder(DIARY), True)
+    with pytest.raises(UnknownVault, match="There are 2 vaults, all of them closed: diary, novel"):
+        home.resolve(None)
+    home.label("diary", None)
+    assert home.resolve(None) == ("novel", NOVEL)
+    note_closed(home.vault_folder(NOVEL), False)  # a reorganisation took it back
+    assert home.resolve(None) == ("novel", NOVEL)
+    assert not is_closed(home.vault_folder(NOVEL))
 
 
 def test_resolve__where_there_is_none__says_how_to_make_one(home: Home) -> None:

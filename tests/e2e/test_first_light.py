@@ -23,7 +23,7 @@ ELSEWHERE = {
     "export",
     "log",
     "completion",
-    *("vault offer", "vault cancel-offer", "vault accept", "vault close", "device card"),
+    *("vault offer", "vault cancel-offer", "vault accept", "vault close", "vault let-go", "device card"),
     *("vault recovery set", "vault recovery start", "vault recovery veto", "vault recovery finish"),
     *("config", "relay", "rpc", "vault go-on"),
     *("kit make", "kit check", "kit sheet", "device new", "device add", "device join", "device list", "device remove"),
@@ -93,7 +93,7 @@ def start(owner: Machine, rpc: str) -> None:
     assert owner.data("import", str(SAMPLE), passphrase=None)["waiting"] == 55
     assert owner.data("remember", "Ines is left-handed.", "--tag", "character", passphrase=None)["waiting"] == 56
     assert owner.data("vault", "list", passphrase=None) == [
-        {"name": "white-water", "vault": vault["vault"], "waiting": 56}
+        {"name": "white-water", "vault": vault["vault"], "waiting": 56, "closed": False}
     ]
     before = status(owner)["vaults"][0]
 

@@ -14,10 +14,11 @@ import pytest
 from memsync_client import owning
 from memsync_client.client import Client
 from memsync_client.errors import AccessEnded, InvalidRequest
+from memsync_client.keeping import Level
 from memsync_client.keyring import Role
 from memsync_client.keys import PrivateKey
 from tests.e2e.machines import Machine, again, grant, keystore, new_machine, new_vault, texts
-from tests.nodes import Chain, running_chain
+from tests.nodes import Chain, running_chain, transact
 
 
 @dataclass
@@ -102,6 +103,8 @@ def test_offer__with_a_card__the_new_owner_reads_goes_on_and_is_alone(
     assert f"owned by {bram.address} now" in status
     log = bram.machine.quick("log", passphrase=None).out
     assert f"taken over, from {ines.address}" in log
+    ines.data("vault", "let-go", "novel", "--yes")
+    assert ines.client.vaults() == []
 
 
 def test_accept__killed_before_the_new_keys__former_owner_gets_nothing_new_and_accept_finishes_it(
@@ -183,8 +186,71 @@ def test_close__asks_costs_and_ends_it__read_on(ines: Person) -> None:
     assert int(vault.record().owner, 16) == 0
     assert texts(vault) == ["Ines is left-handed.", "waits"]
     assert "closed" in ines.machine.refusal("vault", "close", "novel", "--yes")["cause"]
-    vault.remember("too late")
-    assert "closed" in ines.machine.refusal("sync")["cause"]
+    with pytest.raises(InvalidRequest, match="closed for good"):
+        vault.remember("too late")
+    assert ines.data("sync")[0] | {"closed": True, "committed": 0} == ines.data("sync")[0]
+
+
+def test_close__of_one_of_two__the_other_is_the_vault_that_is_meant(ines: Person, bram: Person, tmp_path: Path) -> None:
+    diary = new_vault(ines.client, "diary", tmp_path / "diary")
+    done = ines.machine.quick("vault", "close", "novel", "--yes")
+    assert "--vault novel" in done.out
+    assert "comes back on no new one" in done.err
+    ines.machine.quick("remember", "It rained.", passphrase=None)
+    assert [(item["name"], item["committed"]) for item in ines.data("sync")] == [("diary", 1), ("novel", 0)]
+    assert [item["content"] for item in ines.data("list")] == ["It rained."]
+    assert [item["content"] for item in ines.data("list", "--vault", "novel")] == ["Ines is left-handed."]
+    refused = ines.machine.refusal("remember", "more", "--vault", "novel", passphrase=None)
+    assert (refused["name"], "closed for good" in refused["cause"]) == ("InvalidRequest", True)
+    assert [item["closed"] for item in ines.data("vault", "list")] == [False, True]
+    status = ines.machine.quick(passphrase=None).out
+    assert "novel   closed for good   1 saved" in status.splitlines()
+    # What concerns all vaults does not concern this one, which takes no key any more.
+    added = ines.data("device", "add", bram.data("device", "card")["card"], "--yes")
+    assert added["vaults"] == ["diary"]
+    assert [holder.name for holder in new_vault(ines.client, "plans", tmp_path / "plans").roster().holders] == [
+        "ines",
+        "bram",
+    ]
+    assert "let-go" in ines.machine.refusal("vault", "new", "novel")["next_step"]
+    assert diary.record().version == 3
+
+
+def test_close__by_another_device__is_known_with_the_first_look_and_what_waits_is_kept(
+    chain: Chain, ines: Person, tmp_path: Path
+) -> None:
+    novel = ines.client.vault("novel")
+    new_vault(ines.client, "diary", tmp_path / "diary")
+    novel.remember("waits")
+    registry = chain.registry()
+    transact(registry, ines.client.session.wallet, registry.close(novel.place.vault_id, 2))
+    assert "There are 2 vaults" in ines.machine.refusal("list")["cause"]
+    done = ines.machine.quick("sync")
+    out = tmp_path / "kept.jsonl"
+    for said in (done.out, ines.machine.quick(passphrase=None).out):
+        assert "memsync export --format jsonl --vault novel" in said
+    ines.data("export", "--format", "jsonl", "--vault", "novel", "-o", str(out))
+    ines.data("import", str(out))
+    assert sorted(item["content"] for item in ines.data("list")) == ["Ines is left-handed.", "waits"]
+
+
+def test_let_go__of_a_closed_vault__asks_and_frees_its_name_and_the_old_key(ines: Person, tmp_path: Path) -> None:
+    novel = ines.client.vault("novel")
+    assert "is yours, and open" in ines.machine.refusal("vault", "let-go", "novel", "--yes")["cause"]
+    diary = new_vault(ines.client, "diary", tmp_path / "diary")
+    ines.data("vault", "close", "novel", "--yes")
+    for act in (diary.rekey, partial(diary.forget, [diary.remember("gone").id], Level.KEYS_REMADE)):
+        with pytest.raises(InvalidRequest, match="opens with this device's old key alone") as caught:
+            act()
+        assert caught.value.next_step.endswith("memsync vault let-go novel")
+    folder = ines.client.home.vault_folder(novel.place.vault_id)
+    dry = ines.data("vault", "let-go", "novel", "--dry-run")
+    assert (dry["dry_run"], dry["saved"], texts(novel)) == (True, 1, ["Ines is left-handed."])
+    assert "needs a yes" in ines.machine.refusal("vault", "let-go", "novel")["cause"]
+    ines.data("vault", "let-go", "novel", "--yes")
+    assert (list(ines.client.home.labels()), folder.exists()) == (["diary"], False)
+    assert len(diary.rekey()) == 1
+    assert ines.client.new_vault("novel").vault.place != novel.place
 
 
 # Recovery -------------------------------------------------------------------------------------------------------------

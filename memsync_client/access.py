@@ -6,8 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from eth_utils import to_checksum_address
-
+from .addresses import checksummed
 from .cards import Card, Invitation
 from .committing import Batch, NewKeyring
 from .errors import InvalidRequest, MemSyncError, UnknownReader, VaultLocked
@@ -89,7 +88,7 @@ class LentVault(OpenedVault):
             new = self._next_keyring(view, None)
             new = replace(new, roster=with_reader(new.roster, holder))
         invitation = self._invitation(record, new.keys.anchor)
-        account, registry = to_checksum_address(card.address), self._session.registry
+        account, registry = checksummed(card.address), self._session.registry
         terms = (account, READ, expires, card.key.id[:20])
         if private or since > record.epoch:
             then = [] if private else [registry.grant(self.place.vault_id, record.version + 1, *terms)]

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from . import keyfile
+from .addresses import checked_address
 from .cards import check_name
 from .errors import (
     AccessEnded,
@@ -427,7 +428,6 @@ def restore(
     check_empty(home)
     from . import wallet as wallets
     from .registry import Registry
-    from .transactions import checked_address
 
     signer = wallet if isinstance(wallet, wallets.Account) else None
     keystore = wallet if isinstance(wallet, Path) else None

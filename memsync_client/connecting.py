@@ -12,8 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from urllib.parse import urlsplit
-from urllib.request import url2pathname
+from urllib.parse import unquote, urlsplit
 
 from . import keyfile, passphrases, pricing
 from .access import DEFAULT_GRANT
@@ -154,7 +153,7 @@ def connect(client: Client, plan: Plan) -> Connected:
         granted = vault.grant(card, plan.lasting, private=plan.private, from_now=plan.from_now)
         invitation, receipt = granted.invitation, granted.receipt
     config = client.session.config
-    folder = Path(url2pathname(urlsplit(config.blobs).path)) if config.blobs else None
+    folder = Path(unquote(urlsplit(config.blobs).path)) if config.blobs else None
     joining = Reader(plan.home, plan.reader, passphrase, rpc=config.rpc, blobs=folder)
     expires = joining.join(invitation).expires
     for edit in plan.edits:

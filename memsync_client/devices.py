@@ -7,9 +7,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from eth_utils import to_checksum_address
-
 from . import keyfile
+from .addresses import checksummed
 from .cards import DeviceCard, Sheet, check_name
 from .client import PRACTICE_FUNDS, PRACTICE_RPC, Client, begin_with_all, check_empty, confirmations
 from .errors import InvalidKit, InvalidRequest, MemSyncError, NotInitialised, UnknownDevice
@@ -112,7 +111,7 @@ def join(home: Home, passphrase: Passphrase, sheet: Sheet) -> list[Vault]:
         raise NotInitialised(f"No device was begun in {home.folder}.", "Begin with: memsync device new --name NAME")
     if sheet.holder != keyfile.public_key(home.device_key).id:
         raise InvalidKit("This sheet was made for another device.", "Give the one that `memsync device add` printed.")
-    owner, registry = to_checksum_address(sheet.owner), to_checksum_address(sheet.registry)
+    owner, registry = checksummed(sheet.owner), checksummed(sheet.registry)
     if (begun.chain_id, begun.registry) != (sheet.chain_id, registry):
         raise InvalidKit(
             f"The sheet is of chain {sheet.chain_id}, and this device was begun on chain {begun.chain_id}.",
@@ -159,7 +158,7 @@ def add_device(
         if session.config.chain_id == PRACTICE_CHAIN:
             from . import practice
 
-            practice.fund(session.registry.rpc_url, to_checksum_address(card.address), PRACTICE_FUNDS)
+            practice.fund(session.registry.rpc_url, checksummed(card.address), PRACTICE_FUNDS)
     for vault, _ in _opened(client):
         with naming(vault):
             receipt = vault.add_device(card, lasting)

@@ -8,9 +8,10 @@ from typing import Any
 from eth_abi.abi import decode
 from eth_utils import event_abi_to_log_topic
 
+from .addresses import checked_address
 from .records import History, VaultEvent
 from .rpc import RequestRefused
-from .transactions import ContractClient, checked_address, to_number
+from .transactions import ContractClient, to_number
 
 _NARROWEST_RANGE = 64  # blocks in one request for logs, when a node refuses more
 

@@ -6,9 +6,8 @@ from collections.abc import Callable, Collection
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from eth_utils import to_checksum_address
-
 from .access import LentVault
+from .addresses import checksummed
 from .cards import DeviceCard
 from .committing import Batch, NewKeyring
 from .errors import InvalidRequest, MemSyncError, VaultLocked
@@ -45,7 +44,7 @@ class HeldVault(LentVault):
                 raise VaultLocked("The vault's keys are to be renewed first.", "Run `memsync sync`, then try again.")
             if card.address is None:
                 return None if after == before else self._commit(view, Batch([]), ring).receipt
-            account, expires = to_checksum_address(card.address), self._session.now() + lasting
+            account, expires = checksummed(card.address), self._session.now() + lasting
             standing = next((grant for grant in self.public_grants() if grant.grantee == account), None)
             if after == before and lasts(standing, expires, lasting):
                 return None

@@ -13,8 +13,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from eth_utils import to_checksum_address
-
+from .addresses import checksummed
 from .cards import DeviceCard
 from .client import Client
 from .connecting import links
@@ -171,4 +170,4 @@ def account_in(card: DeviceCard) -> str:
     """The account of a card. Raises InvalidRequest where it has none."""
     if card.address is None:
         raise InvalidRequest("The card names no account, so nobody could accept.", "Ask for: memsync device card")
-    return to_checksum_address(card.address)
+    return checksummed(card.address)

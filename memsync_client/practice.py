@@ -29,11 +29,12 @@ from pathlib import Path
 from typing import IO, Any
 from urllib.parse import urlsplit
 
+from .addresses import checked_address
 from .errors import HomeBusy, HomeDamaged, InvalidRequest, NodeUnreachable, TransactionPending
 from .files import make_dir, storage_error, write_atomic
 from .registry import Registry, load_artifact
 from .rpc import Node, is_loopback
-from .transactions import MAX_GAS, checked_address
+from .transactions import MAX_GAS
 
 CHAIN_ID = 31337
 CREATE2_DEPLOYER = "0x4e59b44847b379578588920cA78FbF26c0B4956C"  # there on nearly every chain, and in anvil

@@ -11,8 +11,7 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from eth_utils import to_checksum_address
-
+from .addresses import checksummed
 from .cards import Card, DeviceCard
 from .errors import InvalidRequest
 from .holding import lasts, with_device
@@ -87,7 +86,7 @@ def of_grant(vault: Vault, card: Card, lasting: timedelta, *, private: bool, fro
     if private:
         return of_commit(vault, keyring=True, rotates=from_now)
     record, registry = vault.record(), vault.session.registry
-    account, until = to_checksum_address(card.address), record.block.time + lasting
+    account, until = checksummed(card.address), record.block.time + lasting
     ring = None if from_now else os.urandom(32)
     price = of_call(
         vault.session, registry.grant(record.vault_id, record.version, account, READ, until, card.key.id[:20], ring)
@@ -118,7 +117,7 @@ def of_device(vault: Vault, roster: Roster, card: DeviceCard, lasting: timedelta
     new = with_device(roster, card, bytes(32)) != roster
     if card.address is None:
         return of_commit(vault, keyring=True) if new else Price(0, 0)
-    record, session, account = vault.record(), vault.session, to_checksum_address(card.address)
+    record, session, account = vault.record(), vault.session, checksummed(card.address)
     until = session.now() + lasting
     standing = next((grant for grant in vault.public_grants() if grant.grantee == account), None)
     if not new and lasts(standing, until, lasting):

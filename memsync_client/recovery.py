@@ -10,9 +10,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from eth_utils import to_checksum_address
-
 from . import keyfile
+from .addresses import checked_address, checksummed
 from .cards import Sheet, check_name
 from .client import (
     PRACTICE_FUNDS,
@@ -139,7 +138,6 @@ def check_kit(client: Client, kit: HolderKey) -> list[KitLine]:
 def sheet_of(owner: str, rpc: str, registry: str | None, kit: HolderKey) -> Sheet:
     """The sheet of a person who has none: what they know by heart, without anchors. Raises what connecting raises."""
     from .registry import Registry
-    from .transactions import checked_address
 
     node = Registry.connect(rpc, address=registry)
     where = (bytes.fromhex(node.address[2:]), bytes.fromhex(checked_address(owner)[2:]))
@@ -159,8 +157,8 @@ def look(
 
     if sheet.holder != kit.xwing.public.id:
         raise InvalidKit("This sheet is of another kit.", "Use words and sheet that were made together.")
-    owner = to_checksum_address(sheet.owner)
-    node = Registry.connect(rpc or sheet.rpc, chain_id=sheet.chain_id, address=to_checksum_address(sheet.registry))
+    owner = checksummed(sheet.owner)
+    node = Registry.connect(rpc or sheet.rpc, chain_id=sheet.chain_id, address=checksummed(sheet.registry))
     shown = node.vaults(owner)
     reachable = (hosts or Hosts(None)).on(partial(BlobLog.beside, node))
     opened: dict[bytes, Roster] = {}
@@ -214,7 +212,7 @@ def restore_with_kit(
 
     device = check_name(name or platform.node() or "this device", InvalidRequest)
     found = look(kit, sheet, rpc=rpc, blobs=blobs, hosts=Hosts(home))
-    registry, url = to_checksum_address(sheet.registry), rpc or sheet.rpc
+    registry, url = checksummed(sheet.registry), rpc or sheet.rpc
     node = Registry.connect(url, chain_id=sheet.chain_id, address=registry)
     passphrase = ask(passphrase)
     if not passphrase:

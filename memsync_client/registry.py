@@ -19,6 +19,7 @@ from hexbytes import HexBytes
 from web3.exceptions import ContractLogicError
 
 from . import state_proof
+from .addresses import checked_address
 from .agreement import agreed, confirm, side_by_side, two_at_least
 from .errors import InvalidRequest, MemSyncError, NodeUnreachable, NoRegistry, UnknownVault, WrongChain
 from .event_log import EventLog
@@ -26,7 +27,7 @@ from .records import Block, CommitEvent, History, Offer, PublicGrant, Receipt, R
 from .refusals import decode_error
 from .rpc import Node
 from .state_proof import NotProven
-from .transactions import Call, checked_address, to_number, to_time
+from .transactions import Call, to_number, to_time
 
 LAG_MAX = 255  # a lag that stays there counts no further
 _NO_HASH = bytes(32)

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from eth_utils import to_checksum_address
-
+from .addresses import checksummed
 from .errors import AccessEnded, InvalidRequest, UnknownReader
 from .keyring import Holder, Keyring, Role, Roster
 from .keys import PublicKey
@@ -24,7 +23,7 @@ def roster_of(keyring: Keyring) -> Roster:
 
 def account_of(holder: Holder) -> str | None:
     """The address of a public reader, with its checksum; None for all others."""
-    return None if holder.address is None else to_checksum_address(holder.address)
+    return None if holder.address is None else checksummed(holder.address)
 
 
 def expired(holder: Holder, record: VaultRecord) -> bool:

@@ -14,8 +14,6 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
-from eth_typing import ChecksumAddress
-from eth_utils import is_address, to_checksum_address
 from hexbytes import HexBytes
 from web3.exceptions import (
     BlockNotFound,
@@ -25,6 +23,7 @@ from web3.exceptions import (
     Web3RPCError,
 )
 
+from .addresses import checked_address
 from .errors import (
     InsufficientFunds,
     InvalidRequest,
@@ -426,13 +425,6 @@ class ContractClient:
             except NodeUnreachable:
                 break  # it no longer has that state
         return TransactionRefused("The transaction reverted, most likely for want of gas.", "Run sync, then try again.")
-
-
-def checked_address(address: str) -> ChecksumAddress:
-    """An address with its checksum (EIP-55). Raises InvalidRequest, for a wrong checksum too."""
-    if not is_address(address):
-        raise InvalidRequest("That is no account's address (0x and 40 hex digits).", "Check it for typing errors.")
-    return to_checksum_address(address)
 
 
 def coins(wei: int) -> str:

@@ -11,8 +11,9 @@ from typing import Any
 
 from eth_abi.abi import decode
 from eth_abi.exceptions import DecodingError
-from eth_utils import keccak, to_checksum_address
+from eth_utils import keccak
 
+from .addresses import checksummed
 from .errors import InvalidRequest
 from .registry import Registry
 from .transactions import Call
@@ -96,7 +97,7 @@ def signed_calls(abi: list[dict[str, Any]], data: bytes) -> list[Twin]:
     except (DecodingError, OverflowError, ValueError):
         raise InvalidRequest(f"The values of {entry['name']} can't be read.", "Encode them by the ABI.") from None
     if entry["name"] != _MULTICALL:
-        return [Twin(entry["name"][:-3], str(to_checksum_address(values[0])), values[1:-2], values[-2])]
+        return [Twin(entry["name"][:-3], str(checksummed(values[0])), values[1:-2], values[-2])]
     if not values[0] or any(part[:4] == data[:4] for part in values[0]):
         raise InvalidRequest("A bundle has signed calls, and no bundle inside.", "Send them one by one.")
     return [twin for part in values[0] for twin in signed_calls(abi, part)]

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import click
-from eth_utils import to_checksum_address
 
 from .. import devices as library
 from .. import pricing
+from ..addresses import checksummed
 from ..cards import DeviceCard
 from ..client import PRACTICE_RPC, Client
 from ..errors import InvalidCard
@@ -146,7 +146,7 @@ def device_join(app: App, sheet: str, yes: bool) -> None:
     """
     parsed = sheet_given(sheet)
     compare = phrase(str(parsed))
-    app.say(f"The vaults of {to_checksum_address(parsed.owner)}. {_COMPARE} {compare}")
+    app.say(f"The vaults of {checksummed(parsed.owner)}. {_COMPARE} {compare}")
     app.confirm("Are they the same?", yes)
     found = library.join(app.home, app.passphrase, parsed)
     names = [vault.label for vault in found]
@@ -282,7 +282,7 @@ def _who(item: dict[str, Any]) -> str:
 
 
 def _address(card: DeviceCard) -> str | None:
-    return to_checksum_address(card.address) if card.address else None
+    return checksummed(card.address) if card.address else None
 
 
 def _line(line: library.DeviceLine) -> str:

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import click
-from eth_utils import to_checksum_address
 
 from .. import keyfile, pricing, recovery
 from .. import kit as words
+from ..addresses import checksummed
 from ..cards import Sheet
 from ..client import Client
 from ..errors import InvalidKit, InvalidRequest
@@ -102,8 +102,8 @@ def sheet_lines(client: Client) -> list[str]:
     sheet = recovery.kit_sheet(client)
     return [
         "The sheet, to keep with each list. It is no secret (as a QR code: memsync kit sheet --qr-file sheet.svg):",
-        f"  chain {sheet.chain_id}   registry {to_checksum_address(sheet.registry)}",
-        f"  wallet {to_checksum_address(sheet.owner)}",
+        f"  chain {sheet.chain_id}   registry {checksummed(sheet.registry)}",
+        f"  wallet {checksummed(sheet.owner)}",
         f"  RPC node {sheet.rpc}   blobs {', '.join(sheet.base_uris) or 'none yet'}",
         f"  {counted(len(sheet.anchors), 'vault', 'vaults')}, as of {sheet.made:%Y-%m-%d}",
         str(sheet),

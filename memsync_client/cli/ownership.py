@@ -8,9 +8,9 @@ from datetime import UTC, timedelta
 from typing import TYPE_CHECKING, Any
 
 import click
-from eth_utils import is_address, to_checksum_address
 
 from .. import owning, pricing
+from ..addresses import checksummed, is_address
 from ..cards import DeviceCard
 from ..client import Client
 from ..errors import AccessEnded, InvalidCard
@@ -66,7 +66,7 @@ class Address(click.ParamType):
     def convert(self, value: object, param: click.Parameter | None, context: click.Context | None) -> str:
         if not is_address(str(value)):
             self.fail(f"{value!r} is no account's address (0x and 40 hex digits).", param, context)
-        return to_checksum_address(str(value))
+        return checksummed(str(value))
 
 
 def _tried(
@@ -97,7 +97,7 @@ def device_card(app: App, qr: bool, qr_file: Path | None) -> None:
     check_qr(app, qr, qr_file)
     card = owning.own_card(app.client())
     compare = phrase(str(card))
-    address = to_checksum_address(card.address) if card.address else None
+    address = checksummed(card.address) if card.address else None
     data = {"card": str(card), "phrase": compare, "address": address}
     app.result(
         data | show_qr(app, str(card), qr, qr_file),
@@ -128,7 +128,7 @@ def vault_offer(app: App, to: str, name: str | None, lasting: timedelta, dry_run
     client = app.client()
     target = client.vault(name)
     card = None if is_address(to) else DeviceCard.parse(text_of(to, InvalidCard))
-    account = owning.account_in(card) if card else to_checksum_address(to)
+    account = owning.account_in(card) if card else checksummed(to)
     until = (target.record().block.time + lasting).astimezone(UTC)
     whom = f"{card.name} ({account})" if card else account
     data: dict[str, Any] = {"vault": target.label, "id": target.place.vault_id, "new_owner": account, "expires": until}

@@ -33,9 +33,9 @@ def relay(app: App, port: int, host: str, per_account: int, per_day: int, max_ga
     \b
     memsync relay --only 0x70997970C51812dc3A010C7d01b50e0d17dc79C8
     """
+    from ..addresses import checked_address
     from ..relayer import Relayer, RelayServer, Terms
     from ..rpc import is_loopback
-    from ..transactions import checked_address
 
     accounts = frozenset(map(checked_address, only))
     session = Session(app.home, app.passphrase, rpc=app.rpc, say=app.say)

@@ -15,8 +15,6 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-import yaml
-
 from ..errors import InvalidImport, InvalidMemory
 from ..memories import Memory, Source
 from . import PRODUCER, Files, Report
@@ -79,9 +77,11 @@ def _parted(note: str) -> tuple[dict[str, Any] | None, str]:
     found = _FRONT.match(note)
     if not found:
         return {}, note
+    from yaml import YAMLError  # late, as below: every command would wait for it
+
     try:
         front = _values(found[1])
-    except (InvalidImport, yaml.YAMLError, ValueError, OverflowError, TypeError, RecursionError):
+    except (InvalidImport, YAMLError, ValueError, OverflowError, TypeError, RecursionError):
         return None, note
     if front is None:
         return {}, note[found.end() :]
@@ -90,6 +90,8 @@ def _parted(note: str) -> tuple[dict[str, Any] | None, str]:
 
 
 def _values(front: str) -> Any:
+    import yaml
+
     if len(front) > MAX_FRONT_BYTES:
         raise ValueError
     # The scanner of the library takes time by the square of the depth.
@@ -160,4 +162,6 @@ def write(memories: Iterable[Memory]) -> Iterator[tuple[str, bytes]]:
 
 
 def _yaml(value: Any) -> str:
+    import yaml
+
     return yaml.dump(value, Dumper=yaml.SafeDumper, allow_unicode=True, sort_keys=False, width=2**16)

@@ -22,7 +22,7 @@ NAME = "memsync_client"
 LAYERS = (
     {"errors"},
     {"bounded", "canonical", "core_dumps", "files", "records", "memory_log", "sealing", "state_proof", "words"},
-    {"memories", "keys"},
+    {"memories", "keys", "addresses"},
     {
         "cards",
         "packs",
@@ -114,11 +114,14 @@ LAYERS = (
 RANK = {module: rank for rank, layer in enumerate(LAYERS) for module in layer}
 LATE = {("cli.app", "cli.status")}  # `memsync` alone shows the status: imported in a function, when it is called so
 
+# What takes long to load, and most commands need none of it.
+LATE_ONLY = {"web3", "eth_account", "eth_utils", "pydantic", "requests", "aiohttp", "yaml", "http", "ssl", "keyring"}
+
 # Values in, values out.
 PURE = {
     *("errors", "canonical", "memories", "memory_log", "sealing", "records", "keys", "cards", "kit", "packs", "heads"),
     *("keyring", "forgotten", "reading", "rewriting", "roster", "import_ids", "refusals", "search", "state_proof"),
-    *("sameness", "words", "merging", "interchange"),
+    *("sameness", "words", "merging", "interchange", "addresses"),
     *(f"interchange.{name}" for name in ("formats", "jsonl", "markdown", "mem0", "omi", "pam", "parsing", "paste")),
     *(f"interchange.{name}" for name in ("chatgpt", "claude", "server_memory", "taking")),
 }
@@ -228,11 +231,15 @@ def test_import__of_what_only_builds_and_tests__by_nothing() -> None:
         assert not foreign(module) & {"ape", "pytest", "hypothesis", "_pytest", "tests", "scripts", "solcx"}, module
 
 
-@pytest.mark.parametrize("module", [NAME, f"{NAME}.cli"])
-def test_import__loads_no_web3(module: str) -> None:
-    """It takes half a second, and most commands need none of it. Measured in a process of its own."""
-    code = f"import json, sys, {module}; print(json.dumps(sorted(sys.modules)))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, timeout=60)
-    loaded = set(json.loads(done.stdout))
+@pytest.mark.parametrize("words", [None, [], ["--help"]], ids=["import", "memsync", "memsync --help"])
+def test_start__of_what_asks_no_chain__loads_no_more_than_it_needs(words: list[str] | None, tmp_path: Path) -> None:
+    """web3 takes half a second, eth_utils with its pydantic a quarter. Seen in a process of its own."""
+    module = NAME if words is None else f"{NAME}.cli"
+    code = f"import atexit, json, sys, {module}\n"
+    code += "atexit.register(lambda: print(json.dumps(sorted(sys.modules)), file=sys.stderr))\n"
+    code += "" if words is None else f"sys.argv = {['memsync', *words]!r}\n{module}.main()"
+    home = {"HOME": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", code], env=home, capture_output=True, check=True, timeout=60)
+    loaded = set(json.loads(done.stderr))
     assert module in loaded
-    assert not {name for name in loaded if name.split(".")[0] in ("web3", "eth_account", "requests", "aiohttp")}
+    assert not {name for name in loaded if name.split(".")[0] in LATE_ONLY}

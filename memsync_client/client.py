@@ -219,9 +219,12 @@ class Client:
             self.session.say(f"a vault on chain can't be opened: {trouble.cause}")
         return found
 
-    def take_in(self, anchors: Mapping[bytes, Anchor] | None = None) -> tuple[list[Vault], dict[bytes, MemSyncError]]:
+    def take_in(
+        self, anchors: Mapping[bytes, Anchor] | None = None, *, going_on: bool = False
+    ) -> tuple[list[Vault], dict[bytes, MemSyncError]]:
         """The same, compared with the anchors of a sheet; and by vault id why others can't be opened. Of these a home
-        that has a kit takes in what its owner can go on with."""
+        that has a kit takes in what its owner can go on with; so does another one that is ``going_on``."""
+        going_on = going_on or self.home.kit_key.exists()
         known = set(self.home.labels().values())
         found: list[Vault] = []
         shut: dict[bytes, MemSyncError] = {}
@@ -233,7 +236,7 @@ class Client:
                 except StorageUnavailable as error:  # the others go on
                     shut[vault_id] = error
                 except (AccessEnded, BlobMissing, ForeignKeyring, Tampered) as error:
-                    begun = self.home.kit_key.exists() and self._adopt_shut(vault_id, anchor)
+                    begun = going_on and self._adopt_shut(vault_id, anchor)
                     if isinstance(error, ForeignKeyring) and not begun:
                         raise
                     shut[vault_id] = error
@@ -310,18 +313,27 @@ def open_before(
 ) -> Keyring | None:
     """The newest keyring that one of ``keys`` opens and that follows from ``anchor``, where all keyrings
     after it were brought by other accounts than the owner's, one of which may be hostile. None where there is none, or
-    the owner's own account has ended these keys."""
+    the owner's own account has ended these keys. Without an anchor it has to follow from the last keyring that the
+    owner's own account has brought: a hostile one may open, too."""
     place = Place(node.chain_id, bytes.fromhex(node.address[2:]), record.vault_id)
+    found: list[Keyring] = []
     for blob_hash, epoch, actor in reversed(node.keyring_history(record.vault_id)):
+        owners = actor == record.owner
         for key in keys:
-            with suppress(AccessEnded, BlobMissing, ForeignKeyring, Rollback, StorageUnavailable, Tampered):
+            with suppress(AccessEnded, BlobMissing, StorageUnavailable, Tampered):
                 keyring = open_keyring(place, epoch, fetch(blob_hash, "earlier keyring"), key)
-                if anchor:
-                    follows(keyring, anchor)
                 if keyring.roster:
-                    return keyring
-        if actor == record.owner:
+                    found.append(keyring)
+                    anchor = anchor or (keyring.keys.anchor if owners else None)
+                    break
+        if owners:
             break
+    if anchor is None:
+        return None
+    for keyring in found:
+        with suppress(ForeignKeyring, Rollback):
+            follows(keyring, anchor)
+            return keyring
     return None
 
 
@@ -417,12 +429,15 @@ def restore(
     registry: str | None = None,
     wallet: Path | Account | None = None,
     blobs: Path | None = None,
+    shut: Callable[[bytes, MemSyncError], None] = lambda vault_id, error: None,
 ) -> list[Vault]:
     """Brings everything back into an empty home from a copied device key file, the owner's address, an RPC node and
     the blobs.
 
     Without ``wallet`` (the owner's keystore file, or account elsewhere) the home can read and not commit. Returns the
-    vaults found on chain; raises UnknownVault if there is none.
+    vaults found on chain that open, and tells ``shut`` of each other one; raises UnknownVault if there is none, and why
+    the first is shut where none opens. With the wallet it takes in what was shut by a keyring of another account's,
+    too, for ``Vault.go_on`` to open again.
     """
     self_test()
     check_empty(home)
@@ -446,7 +461,16 @@ def restore(
         write_atomic(home.wallet, keystore.read_bytes())
     folder = blobs.resolve().as_uri() + "/" if blobs else None
     config = Config(node.chain_id, rpc, node.address, owner, confirmations(node.chain_id), folder)
-    return begin_with_all(home, passphrase, replace(config, signer=str(signer) if signer else None))
+    config = replace(config, signer=str(signer) if signer else None)
+    try:
+        return begin_with_all(home, passphrase, config, going_on=wallet is not None, shut=shut)
+    except (AccessEnded, BlobMissing, ForeignKeyring, Tampered) as error:
+        if wallet is None:
+            error.next_step += (
+                " Or did another account than the owner's bring the newest keyring? With the owner's wallet this key"
+                " goes on from before it: --wallet WALLET."
+            )
+        raise
 
 
 def check_owners(node: Registry, owner: str, wallet: Path | Account | None, passphrase: str) -> None:
@@ -466,17 +490,26 @@ def check_owners(node: Registry, owner: str, wallet: Path | Account | None, pass
 
 
 def begin_with_all(
-    home: Home, passphrase: Passphrase, config: Config, anchors: Mapping[bytes, Anchor] | None = None
+    home: Home,
+    passphrase: Passphrase,
+    config: Config,
+    anchors: Mapping[bytes, Anchor] | None = None,
+    *,
+    going_on: bool = False,
+    shut: Callable[[bytes, MemSyncError], None] = lambda vault_id, error: None,
 ) -> list[Vault]:
     """Takes all vaults in, and only then makes the home one that counts: killed before, it is begun again, with all of
-    them and compared with the anchors. Where none can be opened or gone on with, the first trouble is raised."""
+    them and compared with the anchors. Where none can be opened or gone on with, the first trouble is raised; else
+    ``shut`` is told of each. ``going_on``: see ``Client.take_in``."""
     home.abandon()
     try:
-        vaults, shut = Client(home, passphrase, config=config).take_in(anchors)
+        vaults, troubles = Client(home, passphrase, config=config).take_in(anchors, going_on=going_on)
         if not home.labels():
-            raise next(iter(shut.values()), UnknownVault("The owner owns no vault there.", "Check the RPC node."))
+            raise next(iter(troubles.values()), UnknownVault("The owner owns no vault there.", "Check the RPC node."))
     except MemSyncError:
         home.abandon()
         raise
     home.write_config(config)
+    for vault_id, error in troubles.items():
+        shut(vault_id, error)
     return vaults

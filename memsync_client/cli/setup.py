@@ -184,6 +184,7 @@ def _with_device_key(app: App, device_key: Path, given: dict[str, Any]) -> None:
     if not given["owner"]:
         raise click.UsageError("Name the owner: --owner ADDRESS.")
     rpc = given["node_url"] or app.rpc or PRACTICE_RPC
+    shut: dict[bytes, MemSyncError] = {}
     found = library.restore(
         app.home,
         app.passphrase,
@@ -193,10 +194,24 @@ def _with_device_key(app: App, device_key: Path, given: dict[str, Any]) -> None:
         registry=given["registry"],
         wallet=given["wallet"],
         blobs=given["blobs"],
+        shut=shut.__setitem__,
     )
     data, lines = _read_all(app, found)
+    labels = {vault_id: label for label, vault_id in app.home.labels().items()}
+    data += [
+        {"name": labels.get(vault_id), "vault": vault_id, "memories": None, "trouble": error.cause}
+        for vault_id, error in shut.items()
+    ]
+    begun = [label for vault_id, label in labels.items() if vault_id in shut]
     last = "Next: memsync recall …" if given["wallet"] else "This home can read. To commit, copy your keystore to it."
-    app.result(data, *lines, last)
+    app.result(
+        data,
+        *lines,
+        *_why_shut(shut),
+        *([_ANOTHERS_KEYRING.format("key file")] if begun else []),
+        *(_go_on_with(label) for label in begun),
+        *([last] if found else []),
+    )
 
 
 def _with_kit(app: App, kit_file: Path | None, given: dict[str, Any]) -> None:
@@ -249,7 +264,7 @@ def _with_kit(app: App, kit_file: Path | None, given: dict[str, Any]) -> None:
             result,
             *lines,
             "Nothing opens yet. The old kit is still good, and this device has no place in the keyrings yet.",
-            *(f"Next: memsync vault go-on {shlex.quote(label)} --dry-run" for label in app.home.labels()),
+            *map(_go_on_with, app.home.labels()),
             "Then: memsync restore --kit",
         )
         return
@@ -302,10 +317,17 @@ def _doubts(found: recovery.Found) -> list[str]:
         *_why_shut(found.shut),
         *(
             f"Vault {v.hex()[:8]}… did open, until another account than the owner's brought a keyring."
-            " Was that a device of yours, look for a newer kit; else go on from before it, once this is restored."
+            f" {_ANOTHERS_KEYRING.format('kit')}"
             for v in found.hostile
         ),
     ]
+
+
+_ANOTHERS_KEYRING = "Was that a device of yours, look for a newer {}; else go on from before it, once this is restored."
+
+
+def _go_on_with(label: str) -> str:
+    return f"Next: memsync vault go-on {shlex.quote(label)} --dry-run"
 
 
 def _why_shut(shut: Mapping[bytes, MemSyncError]) -> list[str]:

@@ -381,6 +381,32 @@ def test_restore__newest_keyring_is_hostile__goes_on_with_kit_sheet_and_wallet_a
     follows(world)
 
 
+def test_restore__of_a_device_key_file_after_hostile_keyrings__goes_on_with_the_owners_wallet_alone(
+    world: World, tmp_path: Path
+) -> None:
+    """The laptop brings one of its own that opens, and then one that leaves the desk out. A key file has no sheet: it
+    goes on from what the owner's own account vouches for."""
+    commit_foreign(world)
+    take_over(world, world.desk.session.config.device, "phone", "claude", rotating=True)
+    new = new_machine(tmp_path / "new")
+    new.forked = True
+    words = ["restore", str(world.desk.home.device_key), "--owner", world.desk.session.config.owner]
+    words += ["--rpc", world.chain.rpc_url]
+    refused = new.refusal(*words)
+    assert refused["name"] == "AccessEnded"
+    assert "With the owner's wallet this key goes on from before it: --wallet WALLET." in refused["next_step"]
+    assert new.refusal("list")["name"] == "NotInitialised"
+
+    (line,) = new.data(*words, "--wallet", str(world.desk.home.wallet))
+    assert (line["name"], line["memories"]) == ("novel", None)
+    assert "was never added, or has been left out" in line["trouble"]
+    gone = new.data("vault", "go-on", "--yes")
+    assert (gone["left_out_by"], gone["revoked"]) == (world.account, [world.account])
+    assert sorted(memory["content"] for memory in new.data("list")) == BEFORE
+    world.on_phone.sync()
+    follows(world)
+
+
 # Nobody else can pass over a commit -----------------------------------------------------------------------------------
 
 

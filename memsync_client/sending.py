@@ -240,7 +240,7 @@ class Sender(HoldsSecret):
             now = (found and found[0].block.hash, newest, sent.hashes)
             if now != before:  # a new block counts once it is in one
                 deadline = time.monotonic() + self.patience.timeout
-                if found and found[0].block.hash not in before:
+                if found and self._confirmations and found[0].block.hash not in before:
                     self._say(f"in block {found[0].block.number:,}, final with {self._confirmations} more on top of it")
                 before = now
             if time.monotonic() + pauses.next > deadline:

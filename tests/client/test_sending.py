@@ -397,6 +397,26 @@ def test_land__killed_before_it_was_final_and_its_block_is_replaced__lands_all_t
     assert world.epoch() == 2
 
 
+def test_land__block_comes_between_two_questions__nothing_is_said_of_blocks_on_top_where_none_is_waited_for(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    registry, wallet = world.registry, world.wallet
+    before, latest, included = registry.latest(), registry.latest, registry.included
+    found: list[object] = []
+    sender = world.sender(registry=registry)
+    prepared = sender.prepare(registry.rotate(world.vault), wallet.address)
+
+    def looks(tx_hash: bytes) -> Any:
+        found.append(included(tx_hash))
+        return found[-1]
+
+    monkeypatch.setattr(registry, "included", looks)
+    monkeypatch.setattr(registry, "latest", lambda: latest() if any(found) else before)
+    with world.blocks.at_once():
+        world.land(sender, prepared)
+    assert (world.epoch(), world.said) == (2, [])
+
+
 def test_land__reverted__is_told_when_that_is_final(world: World) -> None:
     """Another order of the blocks might have let it through."""
     registry, wallet = world.registry, world.wallet

@@ -31,7 +31,7 @@ ELSEWHERE = {
     *("connect", "disconnect"),
     *("inbox list", "inbox approve", "inbox reject", "inbox trust"),
     *("mcp token new", "mcp token list", "mcp token remove"),
-    *("host add", "host list", "host remove", "repair", "vault move"),
+    *("host add", "host list", "host remove", "host forget", "repair", "vault move"),
     *("passphrase keep", "passphrase forget", "passphrase status", "passphrase change"),
 }
 

@@ -25,6 +25,7 @@ from .roster import (
     roster_of,
     stands,
     staying,
+    too_old,
     with_reader,
 )
 from .sealing import sha256
@@ -52,6 +53,18 @@ class ReaderLine:
     since: int
     expires: datetime
     living: bool
+
+
+@dataclass(frozen=True)
+class NewKeys:
+    """Why a sync brought the keys of a new ``epoch``: the time of the holders ``ended`` had passed, those of
+    ``revoked`` had lost their grants, the keys were as old as the owner lets them become (``aged``); else the vault was
+    locked, or somebody is to read from that epoch on."""
+
+    epoch: int
+    ended: tuple[str, ...]
+    revoked: tuple[str, ...]
+    aged: bool
 
 
 class LentVault(OpenedVault):
@@ -128,6 +141,27 @@ class LentVault(OpenedVault):
         strangers = [grant for grant in public if grant.grantee not in known]
         return lines + [ReaderLine(g.grantee, g.grantee, 0, g.expires, g.living) for g in strangers]
 
+    def readers_named(self, name: str) -> list[ReaderLine]:
+        """The reader of that name or address, as ``revoke`` finds it. Raises UnknownReader."""
+        found = [line for line in self.grants() if name == line.name or name.lower() == (line.address or "").lower()]
+        if not found:
+            try:
+                find_reader(roster_of(self._reading(self._view).keyring), self.public_grants(), name)
+            except UnknownReader as error:
+                raise self._ended(name) or error from None
+        return found
+
+    def _ended(self, name: str) -> UnknownReader | None:
+        """What to say of a name that is in the roster no more, where its grant has ended and still stands on chain."""
+        names = self.glance.names if self.glance else {}
+        for grant in self.public_grants():
+            if names.get(grant.grantee) == name and not grant.living:
+                return UnknownReader(
+                    f"The grant of {name!r} ended on {grant.expires:%Y-%m-%d}, and the keys of now leave it out.",
+                    f"There is nothing to take back. `memsync revoke {grant.grantee}` takes it off the list, too.",
+                )
+        return None
+
     def revoke(self, name: str) -> list[Receipt]:
         """Takes back a grant (a reader's name or address): the epoch rises, and a new keyring leaves the reader out.
 
@@ -141,9 +175,9 @@ class LentVault(OpenedVault):
             if granted is None:
                 try:
                     holder, granted = find_reader(roster_of(self._view(record).keyring), self.public_grants(), name)
-                except UnknownReader:
+                except UnknownReader as error:
                     self._settled_view()  # it may be gone by what an earlier process did not finish
-                    raise
+                    raise self._ended(name) or error from None
             receipts = [self._revoke_on_chain(record, granted)] if granted else []
 
             def renew(view: View) -> list[Receipt]:
@@ -246,6 +280,15 @@ class LentVault(OpenedVault):
     def _due_keyring(self, view: View, keep_private: bool | None) -> NewKeyring | None:
         due = view.record.locked or keys_due(roster_of(view.keyring), view.record)
         return self._next_keyring(view, keep_private) if due else None
+
+    def _new_keys(self, view: View, ring: NewKeyring) -> NewKeys:
+        """Why ``ring`` was due after ``view``."""
+        before, staying = roster_of(view.keyring), {holder.key for holder in ring.roster.holders}
+        gone = [holder for holder in before.holders if holder.key not in staying]
+        ended, revoked = (
+            tuple(holder.name for holder in gone if expired(holder, view.record) is passed) for passed in (True, False)
+        )
+        return NewKeys(ring.keys.epoch, ended, revoked, too_old(before, view.record))
 
     def _next_keyring(self, view: View, keep_private: bool | None, leave_out: Holder | None = None) -> NewKeyring:
         """Keys of a new epoch for those who stay: private readers only after a bump that this device made, or by a

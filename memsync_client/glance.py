@@ -41,6 +41,10 @@ class Glance:
         """When the grant of a reader ends."""
         return datetime.fromtimestamp(self.readers[address], UTC)
 
+    def ended(self, time: datetime) -> list[str]:
+        """The readers whose grants have ended by then, by name where one is known."""
+        return [self.names.get(address, address) for address in self.readers if self.until(address) <= time]
+
 
 def read_glance(folder: Path) -> Glance | None:
     """The last glance at the vault of ``folder``; None where there is none that can be read."""

@@ -176,7 +176,7 @@ class KeptVault(HeldVault):
 
     def _rekey(self) -> tuple[Receipt, ...]:
         session = self._session
-        self._check_closed_ones()
+        self.check_rekey()
         old, new = session.device.xwing.public, session.begin_rekeying().xwing.public
         labels = session.home.labels()
         for vault_id in session.registry.vaults(session.config.owner):
@@ -196,9 +196,9 @@ class KeptVault(HeldVault):
         session.say("this device has a new key; the old one is destroyed")
         return tuple(receipts)
 
-    def _check_closed_ones(self) -> None:
+    def check_rekey(self) -> None:
         """Raises InvalidRequest where this home has a closed vault: it takes no new key, and would not open here any
-        more once the old one is destroyed."""
+        more once the old one is destroyed. Needs neither node nor passphrase."""
         home = self._session.home
         closed = sorted(label for label, found in home.labels().items() if is_closed(home.vault_folder(found)))
         if closed:

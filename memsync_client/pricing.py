@@ -15,6 +15,7 @@ from .addresses import checksummed
 from .cards import Card, DeviceCard
 from .errors import InvalidRequest
 from .holding import lasts, with_device
+from .keeping import Level
 from .keyring import Holder, Roster
 from .roster import KEYS, READ, WRITE, account_of
 from .session import Session
@@ -110,6 +111,17 @@ def of_going_on(vault: Vault, revoked: Iterable[str]) -> Price | None:
     registry, session = vault.session.registry, vault.session
     calls = (registry.revoke(vault.place.vault_id, address) for address in revoked)
     return summed([*(of_call(session, call) for call in calls), of_commit(vault, rotates=True)])
+
+
+def of_rekeying(vaults: Iterable[Vault]) -> Price | None:
+    """What a new key of this device takes: a commit with a keyring in each of these vaults."""
+    return summed(of_commit(vault, keyring=True) for vault in vaults)
+
+
+def of_forgetting(vault: Vault, level: Level, others: Iterable[Vault]) -> Price | None:
+    """What forgetting takes: a commit, and at the last level this device's new key in all ``others``, too."""
+    commit = of_commit(vault, rotates=level is not Level.GONE)
+    return summed([commit, of_rekeying(others)]) if level is Level.KEYS_REMADE else commit
 
 
 def of_device(vault: Vault, roster: Roster, card: DeviceCard, lasting: timedelta) -> Price | None:

@@ -39,8 +39,13 @@ def is_guest(roster: Roster, key: PublicKey) -> bool:
 def keys_due(roster: Roster, record: VaultRecord) -> bool:
     """Whether the next commit is to bring the keys of a new epoch: a holder's time has passed, a holder waits for its
     first epoch, or the keys are as old as the owner lets them become."""
-    too_old = roster.rotate_every is not None and roster.rotated + roster.rotate_every <= record.block.time
-    return too_old or any(expired(holder, record) or holder.since > record.epoch for holder in roster.holders)
+    late = any(expired(holder, record) or holder.since > record.epoch for holder in roster.holders)
+    return late or too_old(roster, record)
+
+
+def too_old(roster: Roster, record: VaultRecord) -> bool:
+    """Whether the keys are as old as the owner lets them become."""
+    return roster.rotate_every is not None and roster.rotated + roster.rotate_every <= record.block.time
 
 
 def first_epoch(roster: Roster, key: PublicKey, record: VaultRecord) -> int:

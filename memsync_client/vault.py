@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from functools import partial
 
 from . import memories
+from .access import NewKeys
 from .committing import Batch, Landed
 from .errors import (
     InvalidRequest,
@@ -41,7 +42,8 @@ from .verifying import Report, verify
 @dataclass(frozen=True)
 class SyncResult:
     """``committed`` memories landed with this sync; ``already`` waited and were in the vault before. ``landed`` is None
-    where no transaction was needed. A ``closed`` vault takes nothing, and what waits for it waits on.
+    where no transaction was needed. A ``closed`` vault takes nothing, and what waits for it waits on. ``keys``
+    says why there are new keys, where the commit brought some.
 
     Forgetting wins: ``held`` edits of forgotten memories wait on for a yes, and ``blocked`` memories of an import were
     left out.
@@ -54,6 +56,7 @@ class SyncResult:
     held: int = 0
     blocked: int = 0
     closed: bool = False
+    keys: NewKeys | None = None
 
 
 _MOST_REJECTED = 1_000  # texts that the owner has said no to; of more the oldest may be proposed again
@@ -218,7 +221,8 @@ class Vault(GoingOnVault):
                     self._catch_up()
                     return SyncResult(0, found.already, view.record.version, None, found.held, found.blocked)
                 landed = self._commit(view, batch, ring, progress=progress)
-                return SyncResult(len(batch.entries), found.already, landed.version, landed, found.held, found.blocked)
+                counts = (len(batch.entries), found.already, landed.version, landed, found.held, found.blocked)
+                return SyncResult(*counts, keys=self._new_keys(view, ring) if ring else None)
 
             try:
                 return self._on_newest(attempt)
@@ -317,7 +321,7 @@ class Vault(GoingOnVault):
         gone = frozenset(ids)
         with self._session.lock():
             if level is Level.KEYS_REMADE:
-                self._check_closed_ones()
+                self.check_rekey()
             change = self._remade if level is Level.KEYS_REMADE else _unchanged
             here_alone, dropped = self._waiting_of(gone)
             gone -= here_alone

@@ -13,6 +13,7 @@ from .. import pricing
 from ..errors import InvalidRequest
 from ..keeping import Kept, Level
 from ..keyring import Holder
+from ..pricing import Price
 from .app import (
     App,
     cost_of,
@@ -71,7 +72,8 @@ def rotate(app: App, name: str | None, clean: bool, every: timedelta | None, dry
         app.result(data, f"{what}; {how}. Nothing written.")
         return
     if clean:
-        app.confirm(f'Seal all of "{target.label}" anew, and delete its old blobs from its hosts?', yes)
+        cost = "" if yes else price_of(app, pricing.of_commit(target, rotates=True))
+        app.confirm(f'Seal all of "{target.label}" anew, and delete its old blobs from its hosts{cost}?', yes)
     with progress_bar(app, "sealing anew") as step:
         done = target.rotate(clean=clean, every=every, progress=step)
     epoch = target.record().epoch
@@ -125,14 +127,18 @@ def forget(
     ways = bool(ids) + everything + (source is not None or conversation is not None)
     if ways > 1:
         raise click.UsageError("Name ids, or a source and a conversation, or --all: one of them.")
-    target, reach = app.client().vault(name), Level(level)
+    client = app.client()
+    target, reach = client.vault(name), Level(level)
     found = target.chosen(ids, source=source, conversation=conversation, everything=everything)
     gone = list(dict.fromkeys(memory.id for memory in found))
     what = {"level": level, "memories": len(gone), "ids": gone, "dry_run": dry_run}
+    price: Price | None = None
+    if gone and (dry_run or not yes):
+        others = [other for other in client.living() if other.place != target.place]
+        price = pricing.of_forgetting(target, reach, others)
     if dry_run:
         shown = [one_entry(f"{memory.id.hex()[:8]}  {memory.content}") for memory in found]
         data = what | {"found": [memory_data(memory) for memory in found]}
-        price = pricing.of_commit(target, rotates=reach is not Level.GONE) if gone else None
         would = f"Would forget {_memories(gone)} at level {level}{price_of(app, price)}. Nothing written."
         app.result(data | price_data(price), *shown, would)
         return
@@ -144,7 +150,8 @@ def forget(
             app.say(one_entry(f"{memory.id.hex()[:8]}  {memory.content[:200]}"))
         if len(found) > 10:
             app.say(f"… and {len(found) - 10:,} more")
-    app.confirm(f'Forget {_memories(gone)} of "{target.label}" at level {level}, for good?', yes)
+    cost = price_of(app, price)
+    app.confirm(f'Forget {_memories(gone)} of "{target.label}" at level {level}, for good{cost}?', yes)
     with progress_bar(app, "sealing anew") as step:
         done = target.forget(gone, reach, step)
     app.result(
@@ -155,20 +162,33 @@ def forget(
 
 
 @click.command(short_help="Make this device's key anew, and destroy the old one.")
+@click.option("--dry-run", is_flag=True, help="Say what would be done and what it costs; write nothing.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
 @printing
-def rekey(app: App) -> None:
+def rekey(app: App, dry_run: bool, yes: bool) -> None:
     """Make this device's key anew, in every vault, and destroy the old one.
 
     After a forget at level 3 each of your devices is pending until it has done so, or has been removed.
 
     \b
+    memsync device rekey --dry-run
     memsync device rekey
     """
     client = app.client()
-    client.adopt()
+    if not dry_run:
+        client.adopt()
     vaults = client.vaults()
     if not vaults:
         raise InvalidRequest("There is no vault here, so no keyring to put a new key into.", "memsync vault new NAME")
+    vaults[0].check_rekey()
+    names, old = [vault.label for vault in vaults], client.session.device_public.id
+    price = None if yes and not dry_run else pricing.of_rekeying(vaults)
+    what = f"ake this device's key ({old.hex()[:16]}) anew in {', '.join(names)}, and destroy the old one"
+    if dry_run:
+        data = {"dry_run": True, "old_key": old, "vaults": names} | price_data(price)
+        app.result(data, f"Would m{what}{price_of(app, price)}. Nothing written.")
+        return
+    app.confirm(f"M{what}{price_of(app, price)}?", yes)
     receipts = vaults[0].rekey()
     key = client.session.device_public.id
     app.result(

@@ -13,7 +13,7 @@ import click
 from .. import connecting, pricing
 from ..access import DEFAULT_GRANT, ReaderLine
 from ..cards import Card
-from ..errors import InvalidCard, StorageUnavailable, UnknownReader
+from ..errors import InvalidCard, StorageUnavailable
 from ..hosting import PUBLIC_HOSTS
 from ..keyring import Holder, Role
 from ..storage.uris import EVM, EVM_MEANS
@@ -346,16 +346,19 @@ def revoke(app: App, reader: str | None, everyone: bool, name: str | None, dry_r
     client = app.client()
     target = client.vault(name)
     if dry_run:
-        named = (reader or "").lower()
-        found = [
-            r for r in target.grants() if everyone or r.name == reader or (r.address and r.address.lower() == named)
-        ]
-        if not everyone and not found:
-            raise UnknownReader(f'"{target.label}" has no reader {reader!r}.', "`memsync grants` shows them.")
+        found = target.readers_named(reader) if reader else target.grants()
         price = pricing.of_revocation(target, next((line.address for line in found if line.address), None))
         names = ", ".join(line.name for line in found) or "nobody"
         data = {"readers": [line.name for line in found], "dry_run": True} | price_data(price)
-        app.result(data, f"Would leave out {names}{price_of(app, price)}. Nothing written.")
+        app.result(
+            data,
+            f"Would leave out {names}{price_of(app, price)}. Nothing written.",
+            *(
+                f"The grant of {line.name} ended on {day(line.expires)}: with the next commit its keys end, too."
+                for line in found
+                if not line.living
+            ),
+        )
         return
     if everyone:
         app.confirm(f'Take back every grant of "{target.label}", also of devices with an account of their own?', yes)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import shlex
+from dataclasses import asdict
 from typing import Any
 
 import click
 
 from .. import pricing
+from ..access import NewKeys
 from ..vault import Vault
 from .app import (
     App,
@@ -81,7 +83,7 @@ def sync(
             blobs = client.session.blob_receipts[before:]
             gas = cost_of(app, [landed.receipt]) + blob_cost(app, blobs)
             cost = f"{landed.stored_bytes:,} bytes stored, read back; one transaction, {gas}"
-            app.line(f"{target.label}: {done.committed:,} sealed, {cost}.{again}")
+            app.line(f"{target.label}: {done.committed:,} sealed, {cost}.{_why_new_keys(done.keys)}{again}")
         else:
             app.line(f"{target.label}: nothing to commit; version {done.version}.{again}")
         item = {
@@ -92,6 +94,7 @@ def sync(
             "blocked": done.blocked,
             "version": done.version,
             "closed": done.closed,
+            "new_keys": done.keys and asdict(done.keys),
         }
         sent = (
             {"stored_bytes": landed.stored_bytes, **receipt_data(landed.receipt)}
@@ -101,6 +104,16 @@ def sync(
         )
         app.done.append(item | sent)
     app.result(app.done, *([] if app.done else ["No vault yet. Next: memsync vault new NAME"]))
+
+
+def _why_new_keys(keys: NewKeys | None) -> str:
+    """Said where a sync has brought some: for whose sake."""
+    if keys is None:
+        return ""
+    why = [f"the time of {', '.join(keys.ended)} has ended"] if keys.ended else []
+    why += [f"{', '.join(keys.revoked)} was revoked"] if keys.revoked else []
+    why += ["the old ones were as old as you let them become"] if keys.aged else []
+    return f" It has the keys of epoch {keys.epoch}{': ' if why else ''}{', and '.join(why)}."
 
 
 def _left_waiting(vault: Vault) -> str:
@@ -122,10 +135,13 @@ def _would_sync(app: App, vaults: list[Vault]) -> None:
             data.append({"name": target.label, "waiting": waiting, "closed": True, "dry_run": True} | price_data(None))
             lines.append(f"{target.label}: closed for good.{_left_waiting(target)}")
             continue
-        locked = record.locked
-        price = pricing.of_commit(target) if waiting or locked else None
-        data.append({"name": target.label, "waiting": waiting, "locked": locked, "dry_run": True} | price_data(price))
-        keys = ", with new keys" if locked else ""
-        due = f"one commit{keys}{price_of(app, price)}" if waiting or locked else "nothing to commit"
+        locked, ended = record.locked, target.glance.ended(record.block.time) if target.glance else []
+        new_keys = locked or bool(ended)
+        price = pricing.of_commit(target, rotates=new_keys) if waiting or new_keys else None
+        item = {"name": target.label, "waiting": waiting, "locked": locked, "ended": ended, "dry_run": True}
+        data.append(item | price_data(price))
+        keys = ", with new keys" if new_keys else ""
+        keys += f" since the time of {', '.join(ended)} has ended" if ended else ""
+        due = f"one commit{keys}{price_of(app, price)}" if waiting or new_keys else "nothing to commit"
         lines.append(f"{target.label}: {waiting:,} waiting; {due}.")
     app.result(data, *lines, "Nothing written.")

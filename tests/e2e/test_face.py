@@ -17,7 +17,7 @@ from memsync_client.home import Home
 from memsync_client.keyring import Role
 from memsync_client.reader import new_reader
 from memsync_client.vault import Vault
-from tests.e2e.machines import MEMSYNC, PASSPHRASE, SECONDS, Machine, grant, texts
+from tests.e2e.machines import MEMSYNC, PASSPHRASE, SECONDS, Machine, again, grant, texts
 
 
 def shown(
@@ -142,11 +142,20 @@ def test_no_way_back__asks__and_yes_answers(desk: Client, novel: Vault, machine:
         ("vault", "close", "novel"),
         ("vault", "move", "novel", (tmp_path / "blobs").as_uri() + "/"),
         ("device", "remove", desk.session.config.device),
+        ("device", "rekey"),
     ):
         refused = machine.refusal(*words)
         assert refused["cause"].startswith("This needs a yes"), words
+        if words[:2] in (("rotate", "--clean"), ("forget", memory.id.hex()), ("device", "rekey")):
+            assert "gas, free here?" in refused["cause"]
         assert "--dry-run" in refused["next_step"]
-    assert novel.record().version == 2
+    key = desk.session.device_public.id
+    dry = machine.data("device", "rekey", "--dry-run")
+    assert (dry["old_key"], dry["vaults"], 40_000 < dry["gas"] < 100_000) == (key.hex(), ["novel"], True)
+    assert (novel.record().version, again(desk).session.device_public.id) == (2, key)
+    done = machine.data("device", "rekey", "--yes")
+    assert done["transactions"][0]["gas"] * 0.9 < dry["gas"] < done["transactions"][0]["gas"] * 1.1
+    assert (done["key"] != key.hex(), again(desk).session.device_public.id.hex()) == (True, done["key"])
 
 
 def test_revoke_all__leaves_readers_out_and_keeps_the_owner(novel: Vault, machine: Machine, tmp_path: Path) -> None:

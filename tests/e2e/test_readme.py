@@ -35,6 +35,7 @@ ASKING = (
     "connect",
     "device add",
     "device join",
+    "device rekey",
     "forget",
     "inbox approve",
     "rotate --clean",

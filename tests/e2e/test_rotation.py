@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from memsync_client.access import NewKeys
 from memsync_client.client import Client, restore
 from memsync_client.errors import AccessEnded, InsufficientFunds, InvalidRequest, VersionTaken
 from memsync_client.home import Home
@@ -118,6 +119,7 @@ def test_rotate__every_90_days__each_sync_does_it_once_the_keys_are_that_old(tmp
         chain.pass_time(90 * 86_400)
         done = vault.sync()
         assert (done.committed, vault.record().epoch) == (0, 5)
+        assert done.keys == NewKeys(5, (), (), aged=True)
         assert done.landed
         vault.rotate(every=timedelta(0))
         chain.pass_time(900 * 86_400)

@@ -224,11 +224,18 @@ def test_expired__grant__ends_by_block_time(tmp_path: Path) -> None:
         assert [line.living for line in vault.grants()] == [False, False]
 
         vault.remember("second")
-        vault.sync()
+        machine = Machine(tmp_path, PASSPHRASE)
+        home = ("--home", str(tmp_path / "owner"))
+        assert "of public ended on " in machine.quick(*home, "revoke", "public", "--dry-run").out
+        assert "with new keys since the time of public has ended" in machine.quick(*home, "sync", "--dry-run").out
+        said = machine.quick(*home, "sync").out
+        assert "It has the keys of epoch 2: the time of public, private has ended." in said
         assert vault.record().epoch == 2
         assert not any(line.living for line in vault.grants())
-        shown = Machine(tmp_path, PASSPHRASE).quick("--home", str(tmp_path / "owner"), "grants").out
+        shown = machine.quick(*home, "grants").out
         assert shown.startswith("once public   ended ")
+        for words in (("revoke", "public"), ("revoke", "public", "--dry-run")):
+            assert "The grant of 'public' ended on " in machine.quick(*home, *words).err
         vault.remember("third")
         vault.sync()
         assert vault.record().epoch == 2

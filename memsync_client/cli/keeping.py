@@ -151,7 +151,7 @@ def forget(
         if len(found) > 10:
             app.say(f"… and {len(found) - 10:,} more")
     cost = price_of(app, price)
-    app.confirm(f'Forget {_memories(gone)} of "{target.label}" at level {level}, for good{cost}?', yes)
+    app.confirm(f'Forget {_memories(gone)} of "{target.label}" for good, at level {level}{cost}?', yes)
     with progress_bar(app, "sealing anew") as step:
         done = target.forget(gone, reach, step)
     app.result(

@@ -285,7 +285,7 @@ def test_command__forget__says_what_it_has_done_and_what_is_left(lone: Client, t
     assert "one" in said
     assert re.search(r"Would forget 1 memory at level 1, for about [\d,]+ gas, free here. Nothing written.", said)
     said = run("forget", ids[0].hex()[:8], code=17)
-    assert 'This needs a yes: Forget 1 memory of "novel" at level 1, for good?' in said
+    assert 'This needs a yes: Forget 1 memory of "novel" for good, at level 1, for about ' in said
     assert "--yes" in said
     assert len(vault.memories()) == 4
     said = run("forget", ids[0].hex()[:8], "--yes")

@@ -120,7 +120,7 @@ class HostedVault(KeptVault):
         note = self._sealed(LEAVING).read(_LEAVING)
         return Leaving(note["old"], tuple(note["blobs"])) if note else None
 
-    def let_go(self, base_uri: str) -> Leaving | None:
+    def let_host_go(self, base_uri: str) -> Leaving | None:
         """Tries no more to delete what a move has left on the host at ``base_uri``, and returns that; None where
         nothing is to be deleted there. What is on the host stays as it is, should it come back."""
         with self._session.home.lock():

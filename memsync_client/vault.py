@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -28,7 +29,7 @@ from .keyring import Roster
 from .keys import PublicKey
 from .memories import Memory
 from .outbox import SealedFolder, Waiting
-from .packs import Entry, entries
+from .packs import Entry, entries, gathered
 from .reading import Fetch, Progress, View, by_newest, read_entries, read_forgotten
 from .records import VaultRecord
 from .rekeying import newest_key, with_key
@@ -59,6 +60,8 @@ class SyncResult:
     keys: NewKeys | None = None
 
 
+_FEW_ENTRIES = 16  # of the outbox, which fit into memory beside anything
+_OTHER_FIELDS = 256  # bytes of a memory beside its text, mostly
 _MOST_REJECTED = 1_000  # texts that the owner has said no to; of more the oldest may be proposed again
 
 
@@ -107,29 +110,36 @@ class Vault(GoingOnVault):
         return memory
 
     def import_drafts(self, drafts: Sequence[Draft]) -> None:
-        """Keeps an import in the outbox, all or none. Ids are made at the sync, so that importing twice adds
-        nothing."""
-        items = [draft.memory(os.urandom(memories.ID_BYTES)) for draft in drafts]
-        if items:
-            self._let_wait(items, imported=True)
+        """Keeps an import in the outbox, all or none; killed in between, import it again. Ids are made at the sync, so
+        that importing twice adds nothing."""
+        self._let_wait((draft.memory(os.urandom(memories.ID_BYTES)) for draft in drafts), imported=True)
 
     def take(self, items: Sequence[Memory]) -> None:
         """Keeps memories that somebody else has made in the outbox, all or none."""
         self._let_wait(items)
 
-    def _let_wait(self, items: Sequence[Memory], *, imported: bool = False) -> None:
-        self._put(self._outbox, lambda key: self._outbox.add(key, items, imported=imported))
+    def _let_wait(self, items: Iterable[Memory], *, imported: bool = False) -> None:
+        """Adds ``items`` to the outbox, in entries of about a megabyte: whoever makes or reads one holds it several
+        times over."""
+        names: list[str] = []
+        try:
+            for part in gathered((item, len(item.content.encode()) + _OTHER_FIELDS) for item in items):
+                names.append(self._put(self._outbox, partial(self._outbox.add, memories=part, imported=imported)))
+        except BaseException:
+            with suppress(MemSyncError):
+                self._outbox.remove(names)
+            raise
 
-    def _put(self, folder: SealedFolder, add: Callable[[PublicKey], str]) -> None:
-        """Adds an entry to ``folder``, sealed to this device's key: to the new one, if it is about to follow. Raises
-        InvalidRequest for a closed vault: it would wait for ever."""
+    def _put(self, folder: SealedFolder, add: Callable[[PublicKey], str]) -> str:
+        """Adds an entry to ``folder``, sealed to this device's key: to the new one, if it is about to follow. Returns
+        its name. Raises InvalidRequest for a closed vault: it would wait for ever."""
         if self.closed:
             raise InvalidRequest(f'"{self.label}" is closed for good, and takes nothing new.', "Use another vault.")
         while True:
             key = newest_key(self._session.home)
             name = add(key)
             if newest_key(self._session.home) == key:
-                return
+                return name
             folder.remove([name])
 
     def _entries(self) -> list[Waiting]:
@@ -214,6 +224,9 @@ class Vault(GoingOnVault):
             def attempt(view: View) -> SyncResult:
                 nonlocal batch
                 self._leave(view)
+                if len(self._outbox.names()) > _FEW_ENTRIES:  # a keystore takes 256 MB, best before all of that does
+                    with suppress(MemSyncError):  # whoever commits nothing needs no wallet
+                        self._session.unlock()
                 batch, found = self._batch(view, batch, keep_edits)
                 ring = self._due_keyring(view, keep_private)
                 if not batch.entries and ring is None:

@@ -28,7 +28,8 @@ def import_file(app: App, file: str, name: str | None, format: str | None, dry_r
     """Take in FILE: a file, a folder, a zip as it came, or - for standard input. All of it, or nothing.
 
     An export of ChatGPT or Claude, pasted lines `[date] - text`, Markdown notes, the memory file of MCP's reference
-    server, mem0, PAM, OMI, or JSON Lines of our own. The same twice adds nothing.
+    server, mem0, PAM, OMI, or JSON Lines of our own. The same twice adds nothing: killed in between,
+    import it again.
 
     \b
     memsync import chatgpt-export.zip --dry-run

@@ -118,7 +118,7 @@ def host_forget(app: App, uri: str, dry_run: bool, yes: bool) -> None:
         return
     app.confirm(f"Try no more to delete {whose} from {base_uri}?", yes)
     for target, _ in found:
-        target.let_go(base_uri)
+        target.let_host_go(base_uri)
     app.result(data, f"Let go of {base_uri}: {whose}, which it may still have.")
 
 

@@ -8,6 +8,7 @@ import select
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -17,10 +18,12 @@ from memsync_client import canonical, keyfile
 from memsync_client.client import Client
 from memsync_client.errors import HomeDamaged, StorageUnavailable
 from memsync_client.home import Config, Home
+from memsync_client.interchange import Draft
 from memsync_client.memories import Memory, Source, to_record
 from memsync_client.outbox import Outbox, Waiting
 from memsync_client.rekeying import make_ready
-from memsync_client.sealing import seal
+from memsync_client.sealing import MAX_BLOB, seal
+from memsync_client.vault import Vault
 from tests.client.material import OTHER_PLACES, PLACE, flipped, holder, memory, secret
 
 KEY = holder("laptop")
@@ -240,6 +243,55 @@ def test_read__of_a_malformed_entry_sealed_by_one_who_has_the_public_key__damage
     path.write_bytes(sealed + seal(secret("entry"), context, canonical.encode(body)))
     with pytest.raises(HomeDamaged, match=path.name):
         outbox.read(KEY)
+
+
+# An import ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def vault(tmp_path: Path) -> Vault:
+    """One that nobody has looked for on a chain yet."""
+    home = Home(tmp_path)
+    home.write_config(Config(PLACE.chain_id, "http://nowhere", f"0x{PLACE.registry.hex()}", "0x" + "22" * 20))
+    home.label("novel", PLACE.vault_id)
+    keyfile.create(home.device_key, "a passphrase")
+    return Client(home, "a passphrase").vault()
+
+
+def drafts(count: int) -> Iterator[Draft]:
+    """Each of nearly 60,000 bytes."""
+    return (Draft(f"{number:05} " * 9_990, None, Source("lantern", None, str(number))) for number in range(count))
+
+
+def test_import__larger_than_an_entry__waits_in_several_in_order(vault: Vault) -> None:
+    given = list(drafts(40))
+    vault.import_drafts(given)
+    waiting = vault._entries()
+    assert vault.waiting() == 40
+    assert [entry.imported for entry in waiting] == [True] * 3
+    assert all(entry.path.stat().st_size <= MAX_BLOB for entry in waiting)
+    assert [memory.content for entry in waiting for memory in entry.memories] == [draft.content for draft in given]
+
+
+def test_import__of_nothing__leaves_no_entry(vault: Vault) -> None:
+    vault.import_drafts([])
+    assert vault._outbox.names() == ()
+
+
+def test_import__interrupted_after_its_first_entry__leaves_none(vault: Vault) -> None:
+    seen: list[int] = []
+
+    class Interrupted(list[Draft]):
+        def __iter__(self) -> Iterator[Draft]:
+            yield from drafts(30)
+            seen.append(vault.waiting())
+            raise KeyboardInterrupt
+
+    vault.remember("before")
+    with pytest.raises(KeyboardInterrupt):
+        vault.import_drafts(Interrupted())
+    assert seen[0] > 1
+    assert vault.waiting() == 1
 
 
 # What a killed process leaves -----------------------------------------------------------------------------------------

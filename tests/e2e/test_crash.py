@@ -20,6 +20,8 @@ from memsync_client.cards import Card, Invitation
 from memsync_client.client import Client
 from memsync_client.errors import AccessEnded, InvalidRequest, Tampered, UnknownReader
 from memsync_client.home import Home
+from memsync_client.interchange import Draft
+from memsync_client.memories import Source
 from memsync_client.packs import Entry, open_pack
 from memsync_client.reader import Reader, new_reader
 from memsync_client.vault import Vault
@@ -137,6 +139,24 @@ def test_kill__before_every_third_effect_of_a_revocation_and_a_grant__all_is_as_
         if not (revoking or granting):
             break
     assert point > 8
+
+
+def test_kill__before_each_effect_of_a_large_import__done_again_it_is_there_once_and_in_order(world: World) -> None:
+    """What each killed one leaves waits, too."""
+    drafts = [Draft(f"{number:05} " * 9_990, None, Source("lantern", None, str(number))) for number in range(40)]
+    begun = world.vault()
+    before, version = texts(begun), begun.record().version
+    point = next(point for point in count(1) if not killed_at(lambda: begun.import_drafts(drafts), point))
+    assert point > 3  # an effect an entry
+    left = begun.waiting() - len(drafts)
+    assert left > 0
+    done = begun.sync()
+    assert (done.committed, done.already, done.version) == (len(drafts), left, version + 1)
+    assert [m.content for m in begun.memories()][-len(drafts) :] == [draft.content for draft in drafts]
+    assert len(texts(begun)) == len(before) + len(drafts)
+    begun.import_drafts(drafts)
+    again = begun.sync()
+    assert (again.committed, again.already) == (0, len(drafts))
 
 
 def test_kill__before_each_effect_of_a_new_vault__there_is_one_of_the_name(world: World, tmp_path: Path) -> None:

@@ -321,7 +321,7 @@ def test_sync__old_host_away_after_a_move__says_so_and_goes_on_when_it_is_back(l
     assert content(tmp_path / "first") == {}
 
 
-def test_let_go__of_an_old_host_that_is_gone__is_said_no_more_and_deletes_nothing(
+def test_let_host_go__of_an_old_host_that_is_gone__is_said_no_more_and_deletes_nothing(
     landed: Vault, tmp_path: Path
 ) -> None:
     old, before = (tmp_path / "first").as_uri() + "/", content(tmp_path / "first")
@@ -333,8 +333,8 @@ def test_let_go__of_an_old_host_that_is_gone__is_said_no_more_and_deletes_nothin
     left = landed.leaving()
     assert left is not None
     assert (left.base_uri, {name.hex() for name in left.blobs}) == (old, set(before))
-    assert landed.let_go(str(tmp_path / "second")) is None
-    assert landed.let_go(str(tmp_path / "first")) == left
+    assert landed.let_host_go(str(tmp_path / "second")) is None
+    assert landed.let_host_go(str(tmp_path / "first")) == left
     said.clear()
     landed.sync()
     assert not any("host of before" in text for text in said)

@@ -23,10 +23,10 @@ def checksummed(address: bytes | str) -> ChecksumAddress:
 
 @lru_cache(1024)
 def is_address(text: str) -> bool:
-    """Whether that is an address, with the right checksum or none."""
-    from eth_utils import is_address
+    """Whether that is an address, in letters of one case or with the right checksum."""
+    from eth_utils import is_checksum_address, is_checksum_formatted_address, is_hex_address
 
-    return is_address(text)
+    return is_hex_address(text) and (is_checksum_address(text) or not is_checksum_formatted_address(text))
 
 
 def checked_address(address: str) -> ChecksumAddress:

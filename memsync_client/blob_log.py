@@ -50,7 +50,7 @@ class BlobLog(EventLog):
     def block_of(self, blob_hash: bytes) -> int:
         """The number of the block whose log has a blob, as the contract saw it; 0 if it was never stored."""
         with self.node.asking():
-            return to_number(self._contract.functions.blockOf(blob_hash).call())
+            return to_number(self.ask(Call("blockOf", (blob_hash,))))
 
     def find(self, blob_hash: bytes) -> bytes:
         """The bytes that are logged under a hash, compared with it: from whichever node still has the log. Raises
@@ -81,11 +81,11 @@ class BlobLog(EventLog):
         )
 
     def _logged(self, blob_hash: bytes, first: int, last: int) -> Iterator[bytes]:
-        kinds = self._kinds(["Stored"])
-        for _, found in self._newest_first([list(kinds), blob_hash], first, last):
+        (kind,) = self._kinds(["Stored"]).values()
+        for _, found in self._newest_first([kind.topic, blob_hash], first, last):
             for log in found:
                 with self.node.asking():
-                    blob = bytes(kinds[bytes(log["topics"][0])].process_log(log)["args"]["blob"])
+                    blob = bytes(kind.decode(log)["blob"])
                 yield blob
 
     # Writing ----------------------------------------------------------------------------------------------------------

@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from eth_abi.abi import decode
-from eth_utils import event_abi_to_log_topic
 
 from .addresses import checked_address
+from .interface import Event
 from .records import History, VaultEvent
 from .rpc import RequestRefused
 from .transactions import ContractClient, to_number
@@ -53,13 +53,16 @@ class EventLog(ContractClient):
                 kind, vault = (bytes(topic) for topic in log["topics"][:2])
                 if log["address"] != self.address or vault != vault_id or not first <= log["blockNumber"] <= last:
                     raise ValueError("a log that was not asked for")
-                found.append(kinds[kind].process_log(log))
+                place = {name: to_number(log[name]) for name in ("blockNumber", "logIndex")}
+                event = {"event": kinds[kind].name, "args": kinds[kind].decode(log)}
+                found.append(event | place | {"transactionHash": bytes(log["transactionHash"])})
         return sorted(found, key=lambda event: (event["blockNumber"], event["logIndex"]))
 
-    def _kinds(self, names: Iterable[str]) -> dict[bytes, Any]:
+    def _kinds(self, names: Iterable[str]) -> dict[bytes, Event]:
         """What decodes the events of these names, by their first topic."""
-        events = [self._contract.events[name] for name in names]
-        return {event_abi_to_log_topic(event.abi): event() for event in events}
+        entries = {entry["name"]: entry for entry in self._abi if entry["type"] == "event"}
+        events = [Event(entries[name], self.node.web3.codec) for name in names]
+        return {event.topic: event for event in events}
 
     def _logs(self, topics: list[Any], first: int, last: int) -> list[Any]:
         """Raw logs. Many nodes limit how many blocks or logs one request may cover: halve until they take it."""
@@ -95,14 +98,12 @@ class EventLog(ContractClient):
             if log["address"] != self.address or bytes(log["topics"][1]) != vault_id:
                 raise ValueError("a log that was not asked for")
             kind = kinds[bytes(log["topics"][0])]
-            if kind.abi["name"] == "BaseURISet":  # as in a record: it may be no UTF-8
+            if kind.name == "BaseURISet":  # as in a record: it may be no UTF-8
                 version, uri = decode(["uint32", "bytes"], bytes(log["data"]))
                 actor = str(checked_address(f"0x{bytes(log['topics'][2])[12:].hex()}"))
                 values: dict[str, Any] = {"version": version, "baseURI": uri.decode(errors="replace")}
             else:
-                values = dict(kind.process_log(log)["args"])
+                values = kind.decode(log)
                 actor = str(values.pop("actor"))
                 del values["vaultId"]
-            return VaultEvent(
-                kind.abi["name"], actor, values, to_number(log["blockNumber"]), bytes(log["transactionHash"])
-            )
+            return VaultEvent(kind.name, actor, values, to_number(log["blockNumber"]), bytes(log["transactionHash"]))

@@ -406,14 +406,8 @@ class Registry(EventLog):
 
     def _read(self, function: str, *arguments: Any, block: int | None = None) -> Any:
         """What a view function returns at one block; False where it refuses a proof's shape. Raises UnknownVault."""
-        self.encode(Call(function, arguments))  # wrong types are the caller's fault, not the node's
         try:
-            with self.node.asking():
-                return (
-                    self._with_only(function)
-                    .functions[function](*arguments)
-                    .call(block_identifier="latest" if block is None else block)
-                )
+            return self.ask(Call(function, arguments), block)
         except ContractLogicError as error:
             name, _ = decode_error(self._abi, error.data)
             if name == "UnknownVault":

@@ -33,6 +33,7 @@ from .errors import (
     TransactionPending,
     TransactionRefused,
 )
+from .interface import Function
 from .records import Block, Receipt
 from .refusals import refused
 from .rpc import Node, RequestRefused, refusal
@@ -117,8 +118,7 @@ class ContractClient:
         self.address = checked_address(address)
         self._abi = abi
         self._eth = node.web3.eth
-        self._contract = node.web3.eth.contract(address=self.address, abi=abi)
-        self._alone: dict[str, Any] = {}  # by function
+        self._functions: dict[str, Function] = {}
 
     @property
     def rpc_url(self) -> str:
@@ -138,17 +138,24 @@ class ContractClient:
     def encode(self, call: Call) -> bytes:
         """A call's data. Raises InvalidRequest if the arguments are not of the function's types."""
         try:
-            return bytes(HexBytes(self._with_only(call.function).encode_abi(call.function, args=call.arguments)))
-        except Exception as error:  # web3 raises several kinds over a wrong type
+            return self._function(call.function).encode(call.arguments)
+        except Exception as error:  # several kinds are raised over a wrong type
             said = f"{call.function} can't be called with these values ({type(error).__name__})."
             raise InvalidRequest(said, "Check their types and lengths.") from error
 
-    def _with_only(self, function: str) -> Any:
-        """The contract with one function: web3 hashes every name it knows of a contract, several times a call."""
-        if function not in self._alone:
-            abi: Any = [entry for entry in self._abi if (entry["type"], entry.get("name")) == ("function", function)]
-            self._alone[function] = self._eth.contract(address=self.address, abi=abi)
-        return self._alone[function]
+    def ask(self, call: Call, block: int | None = None) -> Any:
+        """What a view function returns as of one block, or the newest. Raises InvalidRequest as ``encode`` does,
+        NodeUnreachable, and for a refusal web3's ContractLogicError."""
+        transaction: Any = {"to": self.address, "data": self.encode(call)}
+        with self.node.asking():
+            answer = self._eth.call(transaction, "latest" if block is None else block)
+            return self._function(call.function).decode(answer)
+
+    def _function(self, name: str) -> Function:
+        if name not in self._functions:
+            (entry,) = (entry for entry in self._abi if (entry["type"], entry.get("name")) == ("function", name))
+            self._functions[name] = Function(entry, self.node.web3.codec)
+        return self._functions[name]
 
     def fees(self) -> tuple[int, int]:
         """The newest block's base fee and the usual tip, in wei a gas. Raises NodeUnreachable."""

@@ -8,6 +8,9 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Any
+
+from web3 import Web3
 
 from memsync_client.practice import deploy_contracts, fund, start_node
 from memsync_client.records import Receipt
@@ -69,3 +72,8 @@ def transact(registry: Registry, wallet: Wallet | Account, call: Call) -> Receip
     """Prepare, sign, send, and wait."""
     tx_hash = registry.submit(registry.prepare(call, wallet.address), wallet, lambda _: None)
     return registry.wait(tx_hash, timeout=20)
+
+
+def contract_of(registry: Registry) -> Any:
+    """The same contract as web3 asks it, without anything of ours between."""
+    return registry.node.web3.eth.contract(Web3.to_checksum_address(registry.address), abi=registry.abi)

@@ -61,7 +61,7 @@ LAYERS = (
     {"import_files", "interchange.omi", "interchange.markdown", "following"},
     {"interchange.formats"},
     {"home", "storage.blobs"},
-    {"hosts", "wallet", "refusals", "rpc", "pack_notes"},
+    {"hosts", "wallet", "refusals", "rpc", "pack_notes", "interface"},
     {"transactions", "agreement"},
     {"event_log"},
     {"registry"},
@@ -121,7 +121,7 @@ LATE_ONLY = {"web3", "eth_account", "eth_utils", "pydantic", "requests", "aiohtt
 PURE = {
     *("errors", "canonical", "memories", "memory_log", "sealing", "records", "keys", "cards", "kit", "packs", "heads"),
     *("keyring", "forgotten", "reading", "rewriting", "roster", "import_ids", "refusals", "search", "state_proof"),
-    *("sameness", "words", "merging", "interchange", "addresses"),
+    *("sameness", "words", "merging", "interchange", "addresses", "interface"),
     *(f"interchange.{name}" for name in ("formats", "jsonl", "markdown", "mem0", "omi", "pam", "parsing", "paste")),
     *(f"interchange.{name}" for name in ("chatgpt", "claude", "server_memory", "taking")),
 }

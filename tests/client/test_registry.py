@@ -21,7 +21,7 @@ from memsync_client.registry import LAG_MAX, Registry, load_artifact
 from memsync_client.transactions import MAX_GAS, Call
 from memsync_client.wallet import Wallet
 from tests.client.bad_nodes import lying, result_of
-from tests.nodes import transact
+from tests.nodes import contract_of, transact
 
 EMPTY_LOG = bytes(32)
 KEY_ID = b"\x07" * 20
@@ -127,7 +127,7 @@ def test_record__closed_vault__without_owner_and_else_as_it_was(registry, owner,
 
 def test_vault_id_of__same_as_the_contract_says(registry, owner):
     for salt in (1, 2, 2**255):
-        said = registry._contract.functions.vaultIdOf(owner.address, salt).call()
+        said = contract_of(registry).functions.vaultIdOf(owner.address, salt).call()
         assert registry.vault_id_of(owner.address, salt) == said
 
 
@@ -258,7 +258,7 @@ def test_commits__log_of_another_vault__not_believed(registry, chain, owner, vau
 
 def test_proves_memory__only_the_right_leaf_place_and_shape(registry, owner, vault):
     leaves = [digest("leaf 0"), digest("leaf 1")]
-    proof = registry._contract.functions.memoryRootFrom(leaves[0], 0, 1, []).call()
+    proof = contract_of(registry).functions.memoryRootFrom(leaves[0], 0, 1, []).call()
     transact(registry, owner, registry.commit(vault, 1, 1, digest("head 2"), proof))
     at = registry.latest().number
     assert registry.proves_memory(vault, leaves[0], 0, 1, [])

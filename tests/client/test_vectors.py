@@ -8,6 +8,7 @@ from web3.exceptions import ContractCustomError
 from memsync_client import errors
 from memsync_client.refusals import decode_error
 from memsync_client.registry import Registry, load_artifact
+from tests.nodes import contract_of
 from tests.vectors import running
 
 NAMES = sorted(path.stem for path in running.FOLDER.glob("*.json"))
@@ -44,7 +45,7 @@ def test_proof__read_by_the_contract__has_its_outcome(registry: Registry, name: 
     vector = running.load(name)
     proof = [bytes.fromhex(node) for node in vector["proof"]]
     given = bytes.fromhex(vector["entry"]), vector["index"], vector["size"], proof
-    call = registry._contract.functions.memoryRootFrom(*given)
+    call = contract_of(registry).functions.memoryRootFrom(*given)
     if vector["expect"] == "success":
         assert call.call().hex() == vector["gives"]
         return

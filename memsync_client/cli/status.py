@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import shlex
+import shutil
+import textwrap
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -13,7 +16,9 @@ from ..standing import ReaderStanding, Standing, VaultStanding, standing
 from .app import App, coins, counted, day, when
 
 _LOW = 10**15  # wei: a few dozen commits at a usual price
-_NOT_ASKED = "Private readers, and what only your keys open, are not shown without the passphrase: memsync grants"
+_WIDEST, _NARROWEST = 100, 60  # columns
+_APART, _BELOW = "   ", "    "
+_NOT_ASKED = "Private readers are not shown without the passphrase: memsync grants"
 
 
 def show_status(app: App) -> None:
@@ -28,8 +33,10 @@ def show_status(app: App) -> None:
     for vault in found.vaults:
         lines += _vault(found, vault)
     lines += [_NOT_ASKED] if any(vault.record for vault in found.vaults) else []
-    lines.append(
-        f"Next: {steps[0]}" if steps else 'All is committed. Next: memsync remember "…"   or   memsync recall "…"'
+    lines += (
+        _laid(f"Next: {steps[0]}".split(_APART))
+        if steps
+        else ['All is committed. Next: memsync remember "…"   or   memsync recall "…"']
     )
     app.result(_data(client, found, steps), *lines)
 
@@ -52,6 +59,22 @@ def _show_without_owner(app: App) -> None:
     app.result(data, *lines, f"Next: {step}")
 
 
+def _laid(parts: Sequence[str], before: str = "") -> list[str]:
+    """Parts side by side as far as the terminal is wide, and the rest below: an address or a path is never cut."""
+    width = max(_NARROWEST, min(_WIDEST, shutil.get_terminal_size((_WIDEST, 0)).columns))
+    lines = [before + parts[0]]
+    for part in parts[1:]:
+        joined = f"{lines[-1]}{_APART}{part}"
+        if len(joined) <= width:
+            lines[-1] = joined
+        else:
+            lines.append(f"{before}{_BELOW}{part}")
+    wrap = textwrap.TextWrapper(
+        width, subsequent_indent=before + _BELOW, break_long_words=False, break_on_hyphens=False
+    )
+    return [piece for line in lines for piece in (wrap.wrap(line) if len(line) > width else [line])]
+
+
 # In lines -------------------------------------------------------------------------------------------------------------
 
 
@@ -65,7 +88,7 @@ def _keys(found: Standing) -> list[str]:
         wallet = f"wallet: {found.owner}"
     else:
         wallet = f"commits as {found.account} for the owner {found.owner}"
-    lines = [f"Keys: {found.device}, {found.key_id.hex()[:16]}   {wallet}   {kit}"]
+    lines = _laid([f"Keys: {found.device}, {found.key_id.hex()[:16]}", wallet, kit])
     if found.rekeying:
         lines.append("This device is getting a new key, and not every vault has it yet.")
     if found.restoring:
@@ -79,31 +102,28 @@ def _chain(found: Standing) -> list[str]:
     )
     if found.block is None:
         trouble = f"{found.trouble.cause} {found.trouble.next_step}" if found.trouble else ""
-        return [f"Chain: {chain}   The chain can't be asked: {trouble}"]
-    balance = "" if found.balance is None or found.chain_id == PRACTICE_CHAIN else f"   {coins(found.balance)} coins"
-    return [
-        f"Chain: {chain}   node: {found.node}, block {found.block.number:,}   registry: {found.registry}"
-        f" (checked){balance}"
-    ]
+        return _laid([f"Chain: {chain}", f"The chain can't be asked: {trouble}"])
+    parts = [f"Chain: {chain}", f"node: {found.node}, block {found.block.number:,}"]
+    parts.append(f"registry: {found.registry} (checked)")
+    known = found.balance is not None and found.chain_id != PRACTICE_CHAIN
+    return _laid([*parts, *([f"{coins(found.balance)} coins"] if known and found.balance is not None else [])])
 
 
 def _vault(found: Standing, vault: VaultStanding) -> list[str]:
     glance, record = vault.glance, vault.record
     saved = f"{glance.memories:,} saved, " if glance and glance.memories is not None else ""
-    line = f"{vault.name}   {saved}{vault.waiting:,} waiting"
-    line += f", {counted(vault.proposed, 'proposal', 'proposals')} in the inbox" if vault.proposed else ""
-    if vault.trouble and not found.trouble:
-        line += f"   can't be asked: {vault.trouble.cause}"
+    inbox = f", {counted(vault.proposed, 'proposal', 'proposals')} in the inbox" if vault.proposed else ""
+    parts = [vault.name, f"{saved}{vault.waiting:,} waiting{inbox}"]
     if vault.closed:
         counts = [f"{glance.memories:,} saved"] if glance and glance.memories is not None else []
         counts += [f"{vault.waiting:,} that it can't take any more"] if vault.waiting else []
-        return [f"{vault.name}   closed for good   {', '.join(counts)}".rstrip()]
+        return _laid([vault.name, "closed for good", *counts])
     if record is None:
-        return [line]
-    line += f"   version {record.version}"
-    line += "".join(f"   reader: {_reader(reader)}" for reader in vault.readers) or "   no public reader"
-    mirrors = f"   mirrors: {', '.join(vault.mirrors)}" if vault.mirrors else ""
-    lines = [line, f"  blobs: {record.base_uri or 'nowhere'}{mirrors}"]
+        here = f"can't be asked: {vault.trouble.cause}" if vault.trouble and not found.trouble else ""
+        return _laid([*parts, *filter(None, [here])])
+    readers = [f"reader: {_reader(reader)}" for reader in vault.readers] or ["no public reader"]
+    lines = _laid([*parts, f"version {record.version}", *readers])
+    lines += _laid([f"blobs: {record.base_uri or 'nowhere'}", *(f"mirror: {uri}" for uri in vault.mirrors)], "  ")
     lines += ["  A mirror lacks blobs that it could not take."] if vault.owed else []
     if vault.behind and vault.behind > 0:
         lines.append(f"  {counted(vault.behind, 'write', 'writes')} on chain not taken in here yet")
@@ -116,9 +136,13 @@ def _vault(found: Standing, vault: VaultStanding) -> list[str]:
     if vault.offer:
         lines.append(f"  offered to {vault.offer.new_owner} until {day(vault.offer.expires)}")
     if vault.recovery and vault.recovery.new_owner:
-        lines.append(
-            f"  WARNING: {vault.recovery.account} has started a recovery: from {day(vault.recovery.ready)} on"
-            f" {vault.recovery.new_owner} can take this vault. If that is not your wish: memsync vault recovery veto"
+        lines += _laid(
+            [
+                f"WARNING: {vault.recovery.account} has started a recovery: from {day(vault.recovery.ready)} on"
+                f" {vault.recovery.new_owner} can take this vault. If that is not your wish:"
+                f" memsync vault recovery veto {shlex.quote(vault.name)}"
+            ],
+            "  ",
         )
     return lines
 

@@ -93,14 +93,18 @@ def test_standing__recovery_that_was_started__is_the_first_thing_said(
     assert data["next"][0].startswith("memsync vault recovery veto novel")
     text = machine.quick(passphrase=None).out
     assert f"WARNING: {helper.address} has started a recovery" in text
+    assert f"{thief} can take this vault" in " ".join(text.split())
     assert "Next: memsync vault recovery veto novel" in text
+    assert max(len(line) for line in text.splitlines() if "file:///" not in line) <= 100
 
 
 def test_standing__offer_and_closed__are_said(chain: Chain, desk: Client, novel: Vault, machine: Machine) -> None:
     registry, wallet, heir = chain.registry(), desk.session.wallet, chain.wallet().address
     vault_id, day = novel.place.vault_id, registry.latest().time + timedelta(days=1)
     transact(registry, wallet, registry.offer(vault_id, 1, heir, day))
-    assert f"offered to {heir} until" in machine.quick(passphrase=None).out
+    text = machine.quick(passphrase=None).out
+    assert f"offered to {heir} until" in text
+    assert max(len(line) for line in text.splitlines() if "file:///" not in line) <= 100
     transact(registry, wallet, registry.close(vault_id, 2))
     assert shown(machine)["vaults"][0]["closed"] is True
     assert "closed for good" in machine.quick(passphrase=None).out

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,8 +23,10 @@ from .errors import (
     StorageUnavailable,
     Tampered,
     UnknownVault,
+    WrongPassphrase,
 )
 from .files import make_dir, write_atomic
+from .first_look import open_before, open_first
 from .glance import write_glance
 from .heads import FIRST, seal_head
 from .holding import KIT_NAME
@@ -33,21 +35,17 @@ from .hosting import PUBLIC_HOSTS, check_base_uri
 from .keyfile import Passphrase, ask
 from .keyring import (
     Holder,
-    Keyring,
     OwnerKeys,
     Role,
     Roster,
-    follows,
     new_import_key,
-    open_keyring,
     seal_keyring,
 )
-from .keys import Anchor, PrivateKey, PublicKey, self_test
-from .opened import left_out
+from .keys import Anchor, PublicKey, self_test
 from .reading import Fetch
 from .records import Receipt, VaultRecord
 from .roster import is_guest
-from .sealing import Place, sha256
+from .sealing import sha256
 from .session import PRACTICE_CHAIN, Session
 from .storage.uris import EVM, EVM_MEANS, is_folder, whole
 from .vault import Vault
@@ -285,58 +283,6 @@ def _taken(name: str, closed: bool = False) -> InvalidRequest:
     return InvalidRequest(f"{there}.", step)
 
 
-def open_first(
-    place: Place, record: VaultRecord, fetch: Fetch, keys: Sequence[PrivateKey], anchor: Anchor | None = None
-) -> Keyring:
-    """The keyring of a vault that was not seen before, by the first of ``keys`` that opens it. Raises AccessEnded if
-    none does, and ForeignKeyring or Rollback unless it follows from ``anchor``."""
-    blob = fetch(record.keyring_hash, "keyring")
-    for key in keys:
-        with suppress(AccessEnded):
-            keyring = open_keyring(place, record.head_epoch, blob, key)
-            break
-    else:
-        raise left_out()
-    if anchor:
-        try:
-            follows(keyring, anchor)
-        except ForeignKeyring:
-            raise ForeignKeyring(
-                f"Vault 0x{place.vault_id.hex()} as the node shows it does not follow from the sheet.",
-                "The node lies, or the sheet is not yours: use another node, and compare the sheet with your copy.",
-            ) from None
-    return keyring
-
-
-def open_before(
-    node: Registry, record: VaultRecord, fetch: Fetch, keys: Sequence[PrivateKey], anchor: Anchor | None
-) -> Keyring | None:
-    """The newest keyring that one of ``keys`` opens and that follows from ``anchor``, where all keyrings
-    after it were brought by other accounts than the owner's, one of which may be hostile. None where there is none, or
-    the owner's own account has ended these keys. Without an anchor it has to follow from the last keyring that the
-    owner's own account has brought: a hostile one may open, too."""
-    place = Place(node.chain_id, bytes.fromhex(node.address[2:]), record.vault_id)
-    found: list[Keyring] = []
-    for blob_hash, epoch, actor in reversed(node.keyring_history(record.vault_id)):
-        owners = actor == record.owner
-        for key in keys:
-            with suppress(AccessEnded, BlobMissing, StorageUnavailable, Tampered):
-                keyring = open_keyring(place, epoch, fetch(blob_hash, "earlier keyring"), key)
-                if keyring.roster:
-                    found.append(keyring)
-                    anchor = anchor or (keyring.keys.anchor if owners else None)
-                    break
-        if owners:
-            break
-    if anchor is None:
-        return None
-    for keyring in found:
-        with suppress(ForeignKeyring, Rollback):
-            follows(keyring, anchor)
-            return keyring
-    return None
-
-
 def init(
     home: Home,
     passphrase: Passphrase,
@@ -380,8 +326,10 @@ def init(
         if wallet and not home.wallet.exists():
             wallets.unlock(wallet, passphrase)
             write_atomic(home.wallet, wallet.read_bytes())
-        owner = (wallets.unlock if home.wallet.exists() else wallets.create)(home.wallet, passphrase).address
-    (keyfile.unlock if home.device_key.exists() else keyfile.create)(home.device_key, passphrase)
+        with _begun_before(home):
+            owner = (wallets.unlock if home.wallet.exists() else wallets.create)(home.wallet, passphrase).address
+    with _begun_before(home):
+        (keyfile.unlock if home.device_key.exists() else keyfile.create)(home.device_key, passphrase)
     if node.chain_id == PRACTICE_CHAIN:
         practice.fund(node.rpc_url, owner, PRACTICE_FUNDS)
     home.write_kit(note_of(kit() if callable(kit) else kit, kit_unseen))
@@ -390,6 +338,18 @@ def init(
     )
     home.write_config(config)
     return config
+
+
+@contextmanager
+def _begun_before(home: Home) -> Iterator[None]:
+    """Says whose passphrase is meant, where `init` did not come to its end and is run again."""
+    try:
+        yield
+    except WrongPassphrase:
+        raise WrongPassphrase(
+            f"An earlier `init` has begun a home in {home.folder}, and made its keys under another passphrase.",
+            "Give that one. Is it lost, nothing else is yet: begin in another folder (--home), or move this one away.",
+        ) from None
 
 
 def check_empty(home: Home) -> None:

@@ -22,7 +22,7 @@ from .errors import HomeDamaged, InvalidRequest, MemSyncError, PassphraseNotKept
 from .files import make_dir, storage_error
 from .home import Home
 from .hosts import Host, Hosts
-from .keys import HolderKey
+from .keys import HolderKey, PublicKey
 from .pricing import Price
 from .programs import ConfigFile, Edit, Entry, config_files, memsync_command, title, with_server, without_server
 from .reader import Reader, card_of, new_reader
@@ -126,6 +126,17 @@ def plan(
     return Plan(vault, reader, home, lasting, private, from_now, in_file, kept_in, tuple(edits), *_hosts(client, vault))
 
 
+def stands_until(plan: Plan) -> datetime | None:
+    """Until when the program reads already, where that is long enough and nothing is to be granted."""
+    path = plan.home.reader_folder(plan.reader) / "reader.key"
+    if not path.exists():
+        return None
+    try:
+        return _long_enough(plan, keyfile.public_key(path))
+    except HomeDamaged:  # it is made anew
+        return None
+
+
 def price(plan: Plan) -> Price | None:
     """What the grant would take, tried with a card that nobody has."""
     card = Card(plan.reader, HolderKey(os.urandom(SECRET_BYTES)).xwing.public, os.urandom(20), SCHEMES)
@@ -146,8 +157,8 @@ def connect(client: Client, plan: Plan) -> Connected:
     passphrase, vault = _reader_of(plan), plan.vault
     _tell_hosts(plan)
     card = card_of(plan.home, plan.reader, passphrase)
-    until, receipt = _granted(vault, card), None
-    if until is not None and until >= vault.record().block.time + plan.lasting * _NEARLY:
+    receipt = None
+    if _long_enough(plan, card.key):
         invitation = vault.invitation()
     else:
         granted = vault.grant(card, plan.lasting, private=plan.private, from_now=plan.from_now)
@@ -264,10 +275,12 @@ def _tell_hosts(plan: Plan) -> None:
             hosts.add(host)
 
 
-def _granted(vault: Vault, card: Card) -> datetime | None:
-    """Until when the reader of ``card`` may read; None where it may not."""
-    names = {holder.name for holder in vault.roster().holders if holder.key == card.key}
-    return next((line.expires for line in vault.grants() if line.living and line.name in names), None)
+def _long_enough(plan: Plan, key: PublicKey) -> datetime | None:
+    """Until when the reader of ``key`` may read; None where it may not, or not as long as the plan has it."""
+    vault = plan.vault
+    names = {holder.name for holder in vault.roster().holders if holder.key == key}
+    until = next((line.expires for line in vault.grants() if line.living and line.name in names), None)
+    return until if until and until >= vault.record().block.time + plan.lasting * _NEARLY else None
 
 
 def _folder(client: Client) -> Path:

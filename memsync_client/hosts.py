@@ -13,14 +13,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
-from .errors import HomeDamaged, InvalidRequest, MemSyncError
+from .errors import HomeDamaged, InvalidRequest, MemSyncError, StorageUnavailable
 from .files import make_dir, storage_error, write_atomic
 from .home import Home
 from .sealing import MAX_BLOB
 from .storage import Log, Storage, open_storage
 from .storage.blobs import Blobs
+from .storage.file import folder_of
 from .storage.owed import OWED, Owed
-from .storage.uris import EVM, for_others, has_secret, without_user
+from .storage.uris import EVM, for_others, has_secret, is_folder, without_user
 
 _FORMAT = 1
 
@@ -89,9 +90,12 @@ class Hosts:
             self._write([*before, *fresh])
 
     def add(self, host: Host) -> None:
-        """Adds a line, after it was seen that the host can be opened. Raises InvalidRequest where it stands already."""
+        """Adds a line, after it was seen that the host can be opened. Raises InvalidRequest where it stands already,
+        and StorageUnavailable where it is a folder that is not there."""
         if host.uri != EVM:
             self.opened(host)
+        if is_folder(host.uri) and not (folder := folder_of(host.uri)).is_dir():
+            raise StorageUnavailable(f"There is no folder {folder}.", "Make it first, or connect the disk that has it.")
         before = self._read()
         if host in before:
             raise InvalidRequest(f"{host.uri} is in the list already.", "`memsync host list` shows it.")

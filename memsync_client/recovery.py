@@ -21,8 +21,6 @@ from .client import (
     check_owners,
     confirmations,
     note_of,
-    open_before,
-    open_first,
 )
 from .devices import naming, sheet_for
 from .errors import (
@@ -37,6 +35,7 @@ from .errors import (
     UnknownVault,
 )
 from .files import make_dir, sync_folder, write_atomic
+from .first_look import open_before, open_first
 from .holding import with_kit
 from .home import Config, Home
 from .hosts import Hosts

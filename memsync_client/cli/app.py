@@ -63,6 +63,12 @@ class App(HoldsSecret):
         self.home.check()
         passphrases.finish_change(self.home)
 
+    def called(self, context: click.Context, as_json: bool) -> None:
+        """Begins the command that the words have named."""
+        self.json = self.json or as_json
+        self.command = context.command_path.partition(" ")[2]
+        self.begin()
+
     def passphrase(self) -> str:
         """Asked for once: from the file descriptor that was named, else the operating system's keyring where it is kept
         there, else on the terminal."""
@@ -271,9 +277,7 @@ def printing(command: _F) -> _F:
         app = context.find_object(App)
         if app is None:
             raise AssertionError("a command ran outside main()")
-        app.json = app.json or as_json
-        app.command = context.command_path.partition(" ")[2]
-        app.begin()
+        app.called(context, as_json)
         return command(app, **options)
 
     run.__doc__ = command.__doc__

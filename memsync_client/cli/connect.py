@@ -98,11 +98,16 @@ def connect(
         app.line(f"The password of {host.shown} stays with you.")
     for line in data["diff"]:
         app.line(line)
-    price = connecting.price(plan)
+    stands = connecting.stands_until(plan)
+    price = None if stands else connecting.price(plan)
     if dry_run:
-        app.result(data | price_data(price), f"Would grant this{price_of(app, price)}. Nothing written.")
+        would = f"It is granted until {day(stands)} already." if stands else f"Would grant this{price_of(app, price)}."
+        app.result(data | price_data(price), f"{would} Nothing written.")
         return
-    app.confirm(f"Grant this{price_of(app, price)}, and write the configuration?", yes)
+    if not stands:
+        app.confirm(f"Grant this{price_of(app, price)}, and write the configuration?", yes)
+    elif data["diff"]:
+        app.confirm(f"It is granted until {day(stands)} already. Write the configuration?", yes)
     done = connecting.connect(client, plan)
     sent = receipt_data(done.receipt) if done.receipt else {}
     cost = f" {cost_of(app, [done.receipt])}." if done.receipt else ""

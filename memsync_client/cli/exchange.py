@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from ..errors import InvalidRequest
-from ..export_files import write_file, write_folder
+from ..export_files import check_file, check_folder, write_file, write_folder
 from ..import_files import opened
 from ..interchange import formats, markdown
 from .app import App, counted, printing, progress_bar
@@ -82,6 +82,8 @@ def export(app: App, name: str | None, format: str, output: Path | None, force: 
     """
     if output is None and (app.json or format == "markdown"):
         raise InvalidRequest("This export needs a place.", "Name it with -o.")
+    if output is not None:  # before a passphrase is asked, and all is read
+        (check_folder if format == "markdown" else check_file)(output, force)
     target = app.client().vault(name)
     with progress_bar(app, "reading") as step:
         memories = target.memories(step)

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from .. import pricing
+from .. import connecting, pricing
 from ..errors import InvalidRequest, UnknownMemory
 from ..inbox import Proposal
 from ..memories import Memory
@@ -46,8 +46,12 @@ def inbox(context: click.Context, name: str | None, as_json: bool) -> None:
     memsync inbox reject --from claude
     memsync inbox trust cursor
     """
+    app = context.find_object(App)
+    if app is None:
+        raise AssertionError("a command ran outside main()")
     if context.invoked_subcommand is None:
-        context.invoke(inbox_list, name=name, as_json=as_json)
+        app.called(context, as_json)
+        _list(app, name)
     elif name or as_json:
         raise click.UsageError(f"--vault and --json belong after {context.invoked_subcommand}.")
 
@@ -61,6 +65,10 @@ def inbox_list(app: App, name: str | None) -> None:
     \b
     memsync inbox list --vault novel
     """
+    _list(app, name)
+
+
+def _list(app: App, name: str | None) -> None:
     vault = app.client().vault(name)
     found = vault.proposals()
     tips = vault.tips() if any(proposal.forget for proposal in found) else {}
@@ -137,8 +145,9 @@ def inbox_reject(app: App, ids: tuple[str, ...], everything: bool, tool: str | N
 @inbox.command("trust")
 @click.argument("tool")
 @click.option("--undo", is_flag=True, help="Ask for a yes again.")
+@click.option("--yes", is_flag=True, help="Do not ask, where no tool of that name is known.")
 @printing
-def inbox_trust(app: App, tool: str, undo: bool) -> None:
+def inbox_trust(app: App, tool: str, undo: bool, yes: bool) -> None:
     """Let what TOOL adds go to the outbox without your yes. What it asks to forget still waits for it.
 
     Whatever talks to that tool, a page that it reads for one, can then put words into your memory.
@@ -147,8 +156,20 @@ def inbox_trust(app: App, tool: str, undo: bool) -> None:
     memsync inbox trust cursor
     memsync inbox trust cursor --undo
     """
-    app.home.config()
-    Tools(app.home.folder).trust(tool, not undo)
+    client = app.client()
+    tools = Tools(app.home.folder)
+    if not undo and tool not in tools.all():
+        known = {*tools.all(), *(link.reader or "" for link in connecting.links(client))} - {""}
+        if tool not in known:  # it may have proposed something all the same; that takes the passphrase
+            known |= {proposal.tool for vault in client.living() for proposal in vault.proposals()}
+        if tool not in known:
+            others = f"Known: {', '.join(sorted(known))}." if known else "None is."
+            app.confirm(
+                f"No tool {tool!r} is known here: it was not connected, has no token, and has proposed nothing."
+                f" {others} Trust what comes under that name?",
+                yes,
+            )
+    tools.trust(tool, not undo)
     said = "waits for your yes" if undo else "is committed with the next sync, without your yes"
     app.result({"tool": tool, "trusted": not undo}, f"From now on what {tool} adds {said}.")
 

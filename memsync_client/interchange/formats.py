@@ -12,7 +12,6 @@ from . import Files, Report, chatgpt, claude, jsonl, markdown, mem0, omi, pam, p
 from .parsing import BYTE_ORDER_MARK, document, elements
 
 _LOOKED_AT = 65_536  # bytes of a file that may tell what it is
-_IN_LINES = (".jsonl", ".ndjson")
 _UNKNOWN = "MemSync can't tell what"
 _NAME_IT = "Name its format with --format; `memsync import --help` lists them."
 
@@ -64,6 +63,10 @@ def found(files: Files) -> str:
         return "markdown"
     if any("memories/" in name and name.endswith(".json") for name in files.names):
         return "claude"
+    if lines := [name for name in files.names if name.lower().endswith(jsonl.IN_LINES)]:
+        raise InvalidImport(
+            f"{files.label} has {len(lines):,} JSON Lines files.", "Import each by itself: memsync import FILE"
+        )
     raise InvalidImport(f"{_UNKNOWN} the {len(files.names):,} files in {files.label} are.", _NAME_IT)
 
 
@@ -80,7 +83,7 @@ def _kind_of_file(files: Files, name: str) -> str:
         text = start.decode(errors="replace")
         return "paste" if not text.startswith("---") and paste.looks_like(text) else "markdown"
     sign = start.lstrip()[:1]
-    if sign == b"{" or name.lower().endswith(_IN_LINES):
+    if sign == b"{" or name.lower().endswith(jsonl.IN_LINES):
         return _kind_of_object(files, name)
     if sign == b"[":
         kind = _kind_of_list(files, name)
@@ -116,7 +119,7 @@ def _kind_of_object(files: Files, name: str) -> str:
             value = {}
         except InvalidImport:
             value = None
-    if value is None and not name.lower().endswith(_IN_LINES):
+    if value is None and not name.lower().endswith(jsonl.IN_LINES):
         with files.open(name) as stream:
             value = document(stream, name)
     tests = {

@@ -28,6 +28,8 @@ from .parsing import BYTE_ORDER_MARK, parsed, refuse_depth
 
 MAX_LINE_BYTES = 1_000_000
 MAX_DEPTH = 32
+IN_LINES = (".jsonl", ".ndjson")
+"""How the names of such files end."""
 
 _FIELDS = ("id", "content", "created", "source", "type", "tags")
 _SOURCE_FIELDS = ("platform", "conversation", "id")

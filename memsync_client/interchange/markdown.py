@@ -18,7 +18,7 @@ from typing import Any
 from ..errors import InvalidImport, InvalidMemory
 from ..memories import Memory, Source
 from . import PRODUCER, Files, Report
-from .jsonl import kept, originated, restored
+from .jsonl import IN_LINES, kept, originated, restored
 from .pam import OWN
 from .parsing import refuse_depth
 from .taking import PASSAGE_BYTES, Taken, identifier, label, moment, text
@@ -53,7 +53,9 @@ def read(files: Files) -> Report:
             _take(name, _text_of(files, name), taken, files.label if len(files.names) > 1 else "")
         except (InvalidImport, InvalidMemory) as error:
             raise InvalidImport(f"{name}: {error.cause}", error.next_step) from None
-    taken.leave("other files", len(files.names) - len(found))
+    lines = sum(name.lower().endswith(IN_LINES) for name in files.names if name not in found)
+    taken.leave("JSON Lines files, to be imported one by one", lines)
+    taken.leave("other files", len(files.names) - len(found) - lines)
     return taken.report()
 
 

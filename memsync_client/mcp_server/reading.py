@@ -41,6 +41,7 @@ from .answers import (
     result,
     standing,
 )
+from .arguments import Server
 
 READS = ToolAnnotations(read_only_hint=True, destructive_hint=False, idempotent_hint=True, open_world_hint=False)
 READERS_ADDS = "This connection reads, and adds nothing."
@@ -123,7 +124,7 @@ def _unforeseen(error: Exception) -> str:
 
 def new_server(served: Served, tokens: TokenVerifier | None = None, auth: AuthSettings | None = None) -> MCPServer:
     """A server with what every holder of a key may do: read. ``tokens`` and ``auth`` are for HTTP."""
-    server = MCPServer(
+    server = Server(
         "memsync",
         title="MemSync",
         description="A person's memories, owned by them and lent to this tool.",

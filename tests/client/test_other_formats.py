@@ -110,12 +110,14 @@ def test_markdown__of_a_note__takes_front_matter_and_text() -> None:
 
 
 def test_markdown__of_a_folder__takes_its_notes() -> None:
-    report = read({"a/Hands.md": NOTE.replace("\n", "\r\n"), "CLAUDE.md": "Be brief.", "x.png": b"\x89PNG"})
+    report = read(
+        {"a/Hands.md": NOTE.replace("\n", "\r\n"), "CLAUDE.md": "Be brief.", "x.png": b"\x89PNG", "x.jsonl": "{}"}
+    )
     assert [(draft.content, draft.source and draft.source.conversation) for draft in report.drafts] == [
         ("Be brief.", "export/CLAUDE.md"),
         ("Ines is left-handed.", "export/a/Hands.md"),
     ]
-    assert report.skipped == {"other files": 1}
+    assert report.skipped == {"other files": 1, "JSON Lines files, to be imported one by one": 1}
 
 
 @pytest.mark.parametrize(

@@ -90,7 +90,9 @@ def test_connect__then_disconnect__the_program_reads_and_then_does_not(machine: 
     assert secret.stat().st_mode & 0o777 == 0o600
     assert secret.read_text() not in path.read_text() + json.dumps(done)
 
-    same = machine.data("connect", "cursor", "--for", "2w", "--yes")
+    dry = machine.data("connect", "cursor", "--for", "2w", "--dry-run")
+    assert (dry["gas"], machine.data("connect", "cursor", "--for", "4w", "--dry-run")["gas"] > 0) == (None, True)
+    same = machine.data("connect", "cursor", "--for", "2w")  # nothing to ask about
     assert "gas" not in same  # it is granted for long enough
     assert (same["expires"], same["diff"]) == (done["expires"], [])
     longer = machine.data("connect", "cursor", "--for", "4w", "--yes")
@@ -140,6 +142,7 @@ def test_connect__host_with_a_password__stays_with_the_owner_unless_nothing_else
     assert needs["passwords"][0].startswith(shown)
     assert "sesame" not in json.dumps(needs)
     mirror = str(tmp_path / "mirror")
+    Path(mirror).mkdir()
     machine.data("host", "add", mirror)
     plain = machine.data("connect", "cursor", "--dry-run")
     assert (plain["passwords"], plain["reads_from"]) == ([], [f"file://{mirror}/"])

@@ -55,8 +55,10 @@ def leaves(owner: Machine, tmp_path: Path) -> None:
         assert owner.data("export", "--format", format, "-o", str(path))["memories"] == 19
         for file in path.rglob("*") if path.is_dir() else [path]:
             assert stat.S_IMODE(os.stat(file).st_mode) == (0o700 if file.is_dir() else 0o600)
-        refused = owner.refusal("export", "--format", format, "-o", str(path))
+        # It is refused before it asks for a passphrase.
+        refused = owner.refusal("export", "--format", format, "-o", str(path), passphrase=None)
         assert refused["name"] == InvalidRequest.__name__
+        assert refused["cause"].startswith(str(path))
         owner.data("export", "--format", format, "-o", str(path), "--force")
         assert owner.data("import", str(path), passphrase=None)["memories"] == 19
     (again,) = owner.data("sync")

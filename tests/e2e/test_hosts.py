@@ -32,6 +32,8 @@ def test_host__added__has_all_that_is_written_and_serves_what_the_other_forgot(
 ) -> None:
     first, second = tmp_path / "first", tmp_path / "second"
     first.mkdir()
+    refused = machine.refusal("host", "add", str(second))
+    assert (refused["name"], refused["cause"]) == ("StorageUnavailable", f"There is no folder {second}.")
     second.mkdir()
     added = machine.data("host", "add", str(second))
     assert added == {"uri": f"{second.as_uri()}/", "endpoint": None, "vault": None, "hint": False}

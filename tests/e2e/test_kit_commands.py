@@ -47,6 +47,16 @@ def status(machine: Machine) -> dict[str, Any]:
     return dict(machine.quick("--json", passphrase=None).answer["data"])
 
 
+def test_init__again_with_another_passphrase__says_whose_is_meant(chain: Chain, machine: Machine) -> None:
+    words = ("init", "--rpc", chain.rpc_url, "--no-kit")
+    machine.data(*words)
+    (machine.folder / "config.json").unlink()  # as a killed one leaves it
+    refused = machine.refusal(*words, passphrase="another")
+    assert (refused["name"], "An earlier `init`" in refused["cause"]) == ("WrongPassphrase", True)
+    assert "--home" in refused["next_step"]
+    machine.data(*words)
+
+
 def test_init__without_a_terminal_and_a_word_about_a_kit__names_both_ways(chain: Chain, machine: Machine) -> None:
     done = machine.quick("init", "--rpc", chain.rpc_url)
     assert done.code == 2

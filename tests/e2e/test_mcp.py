@@ -126,8 +126,17 @@ def test_reader__what_no_tool_takes__is_refused_in_words(granted: Granted) -> No
             assert "No memory has an id" in await refused(client, "memory_get", id="00000000")
             assert "holds no word" in await refused(client, "memory_search", query="…")
             assert "no zone" in await refused(client, "memory_search", query="salt", after="2026-01-01T00:00:00")
-            for wrong in ({"query": "x" * 2_001}, {"query": "x", "limit": 51}, {"query": ""}):
-                assert "validation error" in await refused(client, "memory_search", **wrong)
+            for wrong, meant in (
+                ({"query": "x" * 2_001}, "query has 2000 characters at the most"),
+                ({"query": "x", "limit": 51}, "limit is 50 at the most"),
+                ({"query": "x", "limit": "many"}, "limit is a whole number"),
+                ({"query": "x", "after": "sesame"}, "after is a time such as 2026-01-31T12:00:00Z"),
+                ({"query": ""}, "query is not empty"),
+                ({}, "query is needed"),
+            ):
+                said = await refused(client, "memory_search", **wrong)
+                assert said == f"memory_search was not called: {meant}. Put that right, and call it again."
+            assert "id is 4 to 32 hex digits" in await refused(client, "memory_get", id="Ines")
             with pytest.raises(MCPError, match="No memory has an id"):
                 await client.read_resource("memory://00000000")
             assert await texts_found(client, "Ines") == [INES]  # and goes on

@@ -289,10 +289,17 @@ def test_inbox__in_a_terminal__lists_approves_and_rejects(owner: Client, vault: 
     assert "No proposal has an id" in memsync("inbox", "approve", "00", *of, code=1)
     assert "This needs a yes" in memsync("inbox", "approve", "--all", *of, code=1)
     assert vault.proposed() == 3
+    assert "No tool 'curser' is known here" in memsync("inbox", "trust", "curser", code=1)
+    assert "what cursor adds is committed" in memsync("inbox", "trust", "cursor")
+    assert "waits for your yes" in memsync("inbox", "trust", "cursor", "--undo")
+    assert Tools(owner.home.folder).all() == {}
+    assert "what curser adds" in memsync("inbox", "trust", "curser", "--yes")
+    Tools(owner.home.folder).trust("curser", False)
     assert "1 memory waits for the next sync" in memsync("inbox", "approve", kept.id.hex()[:8], *of)
     assert "1 proposal dropped" in memsync("inbox", "reject", dropped.id.hex(), *of)
     assert "1 memory forgotten" in memsync("inbox", "approve", "--from", "cursor", "--yes", *of)
     assert "Nothing waits" in memsync("inbox", *of)
+    assert '"command": "inbox"' in memsync("inbox", "--json", *of)
     assert texts(vault) == [INES]
 
 

@@ -123,6 +123,8 @@ class Life:
                 return
             case ["config", "--confirmations", *_]:
                 words[2] = "0"  # here a block comes with a transaction only
+            case ["host", "add", *_]:
+                (self.folder / "usb" / "blobs").mkdir(parents=True)
             case ["import", *_]:
                 chatgpt_zip(machine.home / "chatgpt.zip")
             case ["connect", *_]:
@@ -160,7 +162,7 @@ class Life:
             return next(memory.id.hex() for memory in self.novel.memories() if "442" in memory.content)
         if word == "http://127.0.0.1:8550":
             return self.relay
-        return str(self.folder / "usb") if word.startswith("/media/usb") else word
+        return str(self.folder / word.removeprefix("/media/")) if word.startswith("/media/usb") else word
 
     def run(self, machine: Machine, words: list[str], shares: list[str] | None = None) -> Done:
         with ExitStack() as stack:

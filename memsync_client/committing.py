@@ -8,6 +8,7 @@ memory log.
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
@@ -18,10 +19,11 @@ from .forgotten import seal_forgotten
 from .heads import Head, PackRef, seal_head
 from .home import SealedFile, write_seen
 from .keyring import EpochKeys, OwnerKeys, Roster, seal_keyring
+from .memories import Memory, to_record
 from .merging import merged, replaced_before
 from .outbox import Outbox
 from .pack_notes import PackNotes
-from .packs import Entry, PackNote, seal_pack, split
+from .packs import Entry, PackNote, entries, open_pack, seal_pack, split
 from .reading import Progress, Seen, View, ancestor, anchors_before, read_forgotten, read_items
 from .records import Receipt
 from .sealing import MAX_BLOB, HoldsSecret, Place, sha256
@@ -64,23 +66,75 @@ class Rewrite:
     fresh: tuple[bytes, ...] = field(default=(), repr=False)
 
 
-@dataclass
+@dataclass(frozen=True)
+class NewPack:
+    """A pack on its way, and what this device notes of it if the memory log is as long as it was then."""
+
+    ref: PackRef
+    blob: bytes = field(repr=False)
+    note: PackNote = field(repr=False)
+
+
+@dataclass(frozen=True)
 class Batch(HoldsSecret):
-    """Memories on their way. Sealed packs bind no version, so that they are kept when a race is lost."""
+    """Memories on their way, sealed under the epoch secret ``secret``. Packs bind no version, so that they are kept
+    when a race is lost, unless the keys are others then.
 
-    entries: list[Entry]
+    There are ``count`` memories, of which so many are ``new`` and not edits; ``first`` is the first one's entry in the
+    memory log, ``digest`` tells whether it is the same that waits. ``outbox`` are the entries that are done with once
+    it has landed.
+    """
+
+    packs: list[NewPack]
     outbox: list[str] = field(default_factory=list)
-    sealed: dict[bytes, list[tuple[PackRef, bytes]]] = field(default_factory=dict, repr=False)
+    count: int = 0
+    new: int = 0
+    first: bytes = b""
+    digest: bytes = field(default=b"", repr=False)
+    secret: bytes = field(default=b"", repr=False)
 
-    def packs(self, place: Place, keys: EpochKeys, limit: int = MAX_BLOB) -> list[tuple[PackRef, bytes]]:
-        """The packs sealed under ``keys``, in blobs of ``limit`` bytes at most, made once a secret: a lost race may
-        have been for another one of the epoch."""
-        if keys.secret not in self.sealed:
-            self.sealed[keys.secret] = []
-            for part in split(self.entries, limit):
-                blob = seal_pack(place, keys.epoch, keys.secret, part)
-                self.sealed[keys.secret].append((PackRef(sha256(blob), keys.epoch, len(part)), blob))
-        return self.sealed[keys.secret]
+    @classmethod
+    def of(
+        cls,
+        place: Place,
+        keys: EpochKeys,
+        memories: Iterable[Memory],
+        outbox: list[str],
+        *,
+        start: int = 0,
+        limit: int = MAX_BLOB,
+    ) -> Batch:
+        """Seals ``memories`` as they come, in blobs of ``limit`` bytes at most, and holds none of their texts.
+        ``start`` is the size of the memory log; ``outbox`` counts when all have come."""
+        seen, packs = hashlib.sha256(), list[NewPack]()
+        count = new = 0
+        first = b""
+        for part in split((entry for memory in memories for entry in entries((memory,))), limit):
+            blob = seal_pack(place, keys.epoch, keys.secret, part)
+            note = PackNote.of(part, start + count, place)
+            packs.append(NewPack(PackRef(sha256(blob), keys.epoch, len(part)), blob, note))
+            for entry in part:
+                if isinstance(entry, Entry):
+                    seen.update(entry.record)
+                    new += entry.memory.revision == entry.memory.id
+            first = first or part[0].commitment(place)
+            count += len(part)
+        return cls(packs, outbox, count, new, first, seen.digest(), keys.secret)
+
+    def is_of(self, keys: EpochKeys, memories: Iterable[Memory]) -> bool:
+        """Whether it is these memories under these keys."""
+        if self.secret != keys.secret:
+            return False
+        seen = hashlib.sha256()
+        for memory in memories:
+            seen.update(to_record(memory))
+        return self.digest == seen.digest()
+
+    def note_of(self, pack: NewPack, start: int, place: Place) -> PackNote:
+        """What to note of one of its packs, whose first entry gets the index ``start`` of the memory log."""
+        if pack.note.stretch.start == start:
+            return pack.note
+        return PackNote.of(open_pack(place, pack.ref.epoch, self.secret, pack.blob), start, place)
 
 
 @dataclass(frozen=True)
@@ -163,15 +217,13 @@ class Committer:
         self._session.unlock()
         registry = self._session.registry
         keys = ring.keys if ring else view.keyring.owner_keys
-        packs = batch.packs(self._place, keys, self._blobs.limit)
         log = view.head.log
-        for ref, _ in packs:
-            done = log.size - view.head.log.size
-            note = PackNote.of(batch.entries[done : done + ref.count], log.size, self._place)
+        for pack in batch.packs:
+            note = batch.note_of(pack, log.size, self._place)
             log = log.followed_by(note.stretch)
-            self._notes.put(ref, note)
+            self._notes.put(pack.ref, note)
         version = view.record.version + 1
-        refs = tuple(ref for ref, _ in packs)
+        refs = tuple(pack.ref for pack in batch.packs)
         if rewrite is None and view.head.base_is_due:
             rewrite = self._merged(view, keys.epoch, {ref.hash for ref in refs})
         if rewrite:
@@ -189,10 +241,10 @@ class Committer:
         if ring:
             own.append(seal_keyring(self._place, ring.keys, ring.roster, view.keyring, keep_history=ring.keep_history))
             keyring_hash = sha256(own[-1])
-        blobs = [*(rewrite.fresh if rewrite else ()), *(blob for _, blob in packs), *own]
+        blobs = [*(rewrite.fresh if rewrite else ()), *(pack.blob for pack in batch.packs), *own]
         self._session.say(
-            f"sealed {len(batch.entries):,} in {len(packs):,} {'pack' if len(packs) == 1 else 'packs'}"
-            if packs
+            f"sealed {batch.count:,} in {len(refs):,} {'pack' if len(refs) == 1 else 'packs'}"
+            if refs
             else "sealed what the vault has now; no new memory"
         )
         call = registry.commit(
@@ -208,7 +260,7 @@ class Committer:
             "own": list(map(sha256, own)),
             "blobs": [ref.hash for ref in (*refs, *(rewrite.packs if rewrite else ()))],
             "outbox": batch.outbox,
-            "entry": batch.entries[0].commitment(self._place) if batch.entries else b"",
+            "entry": batch.first,
         }
         if rewrite:
             self._doom(head_hash, rewrite.doomed.difference(journal["own"], journal["blobs"]))

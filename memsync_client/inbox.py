@@ -56,7 +56,7 @@ class Inbox(SealedFolder):
 
     def read(self, device: HolderKey) -> list[Proposal]:
         """All proposals, oldest first. Raises HomeDamaged naming a file that does not open."""
-        return self._open_all(device, _proposal)
+        return list(self._open_all(device, _proposal))
 
 
 def _proposal(name: str, value: Any) -> Proposal:

@@ -188,7 +188,7 @@ class OpenedVault:
         if roster:
             counted = before.memories if before and before.head == view.record.head_version and not rewrite else None
             if counted is not None:
-                counted += sum(entry.memory.revision == entry.memory.id for entry in batch.entries)
+                counted += batch.new
             head, block = view.record.version + 1, landed.receipt.block.number
             write_glance(self._folder, landed.version, block, head, roster, counted)
         return landed

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -89,14 +89,14 @@ class SealedFolder:
         write_atomic(self._folder / name, data)
         return name
 
-    def _open_all(self, device: HolderKey, read: Callable[[str, Any], _T]) -> list[_T]:
+    def _open_all(
+        self, device: HolderKey, read: Callable[[str, Any], _T], names: Iterable[str] | None = None
+    ) -> Iterator[_T]:
         """What ``read`` makes of each entry's name and value, oldest first; it raises Tampered for a value of another
         shape. Raises HomeDamaged naming a file that does not open."""
-        found = []
-        for name in self.names():
+        for name in self.names() if names is None else names:
             with suppress(FileNotFoundError):  # another process has taken it
-                found.append(self._open(name, device, read))
-        return found
+                yield self._open(name, device, read)
 
     def _open(self, name: str, device: HolderKey, read: Callable[[str, Any], _T]) -> _T:
         path = self._folder / name
@@ -148,7 +148,27 @@ class Outbox(SealedFolder):
 
     def read(self, device: HolderKey) -> list[Waiting]:
         """All entries, oldest first. Raises HomeDamaged naming a file that does not open."""
-        return self._open_all(device, lambda name, value: _waiting(self._folder / name, value))
+        return list(self.each(device))
+
+    def each(self, device: HolderKey, names: Iterable[str] | None = None) -> Iterator[Waiting]:
+        """The entries of these names, or all, one after the other."""
+        return self._open_all(device, lambda name, value: _waiting(self._folder / name, value), names)
+
+
+class ReadAnew(Collection[Waiting]):
+    """The entries of these names, read each time that they are gone through: one at a time is in memory."""
+
+    def __init__(self, outbox: Outbox, device: HolderKey, names: Sequence[str]) -> None:
+        self._outbox, self._device, self._names = outbox, device, names
+
+    def __iter__(self) -> Iterator[Waiting]:
+        return self._outbox.each(self._device, self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    def __contains__(self, entry: object) -> bool:
+        return any(entry == mine for mine in self)
 
 
 def _waiting(path: Path, value: Any) -> Waiting:

@@ -4,15 +4,15 @@ it."""
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
 
 from . import memories
 from .access import NewKeys
-from .committing import Batch, Landed
+from .committing import Batch, Landed, NewKeyring
 from .errors import (
     InvalidRequest,
     MemSyncError,
@@ -28,8 +28,8 @@ from .keeping import Kept, Level, all_pending
 from .keyring import Roster
 from .keys import PublicKey
 from .memories import Memory
-from .outbox import SealedFolder, Waiting
-from .packs import Entry, entries, gathered
+from .outbox import ReadAnew, SealedFolder, Waiting
+from .packs import Entry, gathered
 from .reading import Fetch, Progress, View, by_newest, read_entries, read_forgotten
 from .records import VaultRecord
 from .rekeying import newest_key, with_key
@@ -75,16 +75,15 @@ class Approved:
     kept: Kept | None
 
 
-@dataclass(frozen=True)
-class _Waiting:
-    """What waits, sorted: ``fresh`` to commit, with final ids; ``held`` for a yes; ``blocked`` for good; ``already`` in
-    the vault. ``names`` are the outbox entries that are done with when ``fresh`` is committed."""
+@dataclass
+class _Sorted:
+    """How what waits was sorted, beside what is fresh: ``held`` for a yes; ``blocked`` for good; ``already`` in the
+    vault. ``names`` are the outbox entries that are done with when what is fresh is committed."""
 
-    fresh: list[Memory]
-    names: list[str]
-    already: int
-    held: int
-    blocked: int
+    names: list[str] = field(default_factory=list)
+    already: int = 0
+    held: int = 0
+    blocked: int = 0
 
 
 class Vault(GoingOnVault):
@@ -160,7 +159,7 @@ class Vault(GoingOnVault):
             fetch = self._blobs(record).ahead(view.named)
             committed = read_entries(view, fetch, progress, notes=self._notes)
             self._count(view, committed)
-            fresh = self._sorted(view, waiting, committed).fresh
+            fresh = list(self._fresh(view, waiting, committed))
             return memories.tips([entry.memory for entry in committed] + fresh)
 
         return self._reading(read)
@@ -186,7 +185,7 @@ class Vault(GoingOnVault):
 
         def waiting() -> Waits:
             entries = self._entries()
-            return lambda view, committed: self._sorted(view, entries, committed).fresh
+            return lambda view, committed: list(self._fresh(view, entries, committed))
 
         return Following(self.record, opened, waits=self._outbox.names, waiting=waiting)
 
@@ -227,14 +226,14 @@ class Vault(GoingOnVault):
                 if len(self._outbox.names()) > _FEW_ENTRIES:  # a keystore takes 256 MB, best before all of that does
                     with suppress(MemSyncError):  # whoever commits nothing needs no wallet
                         self._session.unlock()
-                batch, found = self._batch(view, batch, keep_edits)
                 ring = self._due_keyring(view, keep_private)
-                if not batch.entries and ring is None:
+                batch, found = self._batch(view, ring, batch, keep_edits)
+                if not batch.packs and ring is None:
                     self._outbox.remove(batch.outbox)
                     self._catch_up()
                     return SyncResult(0, found.already, view.record.version, None, found.held, found.blocked)
                 landed = self._commit(view, batch, ring, progress=progress)
-                counts = (len(batch.entries), found.already, landed.version, landed, found.held, found.blocked)
+                counts = (batch.count, found.already, landed.version, landed, found.held, found.blocked)
                 return SyncResult(*counts, keys=self._new_keys(view, ring) if ring else None)
 
             try:
@@ -245,62 +244,87 @@ class Vault(GoingOnVault):
                 self._rescue()
                 return self._on_newest(attempt)
 
-    def _batch(self, view: View, lost: Batch | None, keep_edits: bool | None) -> tuple[Batch, _Waiting]:
-        """What waits and is not in the vault yet, and how the rest was sorted. A batch that ``lost`` a race keeps its
-        packs.
+    def _batch(
+        self, view: View, ring: NewKeyring | None, lost: Batch | None, keep_edits: bool | None
+    ) -> tuple[Batch, _Sorted]:
+        """What waits and is not in the vault yet, sealed under the keys of ``ring`` or the present ones, and how the
+        rest was sorted. A batch that ``lost`` a race keeps its packs.
 
         Imports, revisions of forgotten memories and what waits for the second time are compared with what is committed,
         and after a commit that is not known to have landed all that waits is; of that only the packs are read that have
         a memory of the same id.
         """
-        waiting, fetch = self._entries(), self._blobs(view.record).fetch
+        waiting, blobs = self._waiting(), self._blobs(view.record)
+        fetch = blobs.fetch
         forgotten = read_forgotten(view, fetch) if waiting else frozenset()
         import_key, returned = roster_of(view.keyring).import_key, self._returned
-        if returned and not any(memory.id in returned for entry in waiting for memory in entry.memories):
-            self._sealed("returned").remove()
         in_doubt = lost is not None or self._committer(view.record).in_doubt
-        ids = frozenset(
-            imported_id(memory, import_key) if entry.imported else memory.id
-            for entry in waiting
-            for memory in entry.memories
-            if entry.imported or in_doubt or memory.id in forgotten or memory.id in returned
-        )
-        committed = read_entries(view, fetch, notes=self._notes, of=ids) if ids else []
-        found = self._sorted(view, waiting, committed, keep_edits)
-        if lost and ([entry.memory for entry in lost.entries], lost.outbox) == (found.fresh, found.names):
-            return lost, found
-        return Batch(entries(found.fresh), found.names), found
+        seen, ids, repeated, comes_back = set[bytes](), set[bytes](), set[bytes](), False
+        for entry in waiting:
+            for memory in entry.memories:
+                memory_id = imported_id(memory, import_key) if entry.imported else memory.id
+                (repeated if memory_id in seen else seen).add(memory_id)
+                comes_back = comes_back or memory.id in returned
+                if entry.imported or in_doubt or memory.id in forgotten or memory.id in returned:
+                    ids.add(memory_id)
+        if returned and not comes_back:
+            self._sealed("returned").remove()
+        del seen
+        committed = read_entries(view, fetch, notes=self._notes, of=frozenset(ids)) if ids else []
+        keys, found = ring.keys if ring else view.keyring.owner_keys, _Sorted()
+        if lost:
+            same = lost.is_of(keys, self._fresh(view, waiting, committed, found, keep_edits, repeated))
+            if same and lost.outbox == found.names:
+                return lost, found
+            found = _Sorted()
+        fresh = self._fresh(view, waiting, committed, found, keep_edits, repeated)
+        start = view.head.log.size
+        return Batch.of(self.place, keys, fresh, found.names, start=start, limit=blobs.limit), found
 
-    def _sorted(
-        self, view: View, waiting: list[Waiting], committed: list[Entry], keep_edits: bool | None = None
-    ) -> _Waiting:
-        """What of ``waiting`` is not committed yet, with the final ids of imports, and what was forgotten."""
+    def _waiting(self) -> Collection[Waiting]:
+        """The entries that wait now: in memory, or where they are many read anew each time that they are gone
+        through."""
+        names = self._outbox.names()
+        if len(names) <= _FEW_ENTRIES:
+            return self._entries()
+        self._session.refresh()
+        return ReadAnew(self._outbox, self._session.device, names)
+
+    def _fresh(
+        self,
+        view: View,
+        waiting: Collection[Waiting],
+        committed: list[Entry],
+        found: _Sorted | None = None,
+        keep_edits: bool | None = None,
+        repeated: Collection[bytes] | None = None,
+    ) -> Iterator[Memory]:
+        """What of ``waiting`` is not committed yet, with the final ids of imports; ``found`` is told of the rest.
+        ``repeated`` are the ids that wait more than once: of others nothing that waits needs to be kept in mind."""
+        found = found or _Sorted()
         roster = roster_of(view.keyring)
         forgotten = read_forgotten(view, self._blobs(view.record).fetch) if waiting else frozenset()
         history: dict[bytes, list[Memory]] = {}
         for entry in committed:
             history.setdefault(entry.memory.id, []).append(entry.memory)
         known = {entry.memory.revision for entry in committed}
-        fresh: list[Memory] = []
-        names: list[str] = []
-        already = held = blocked = 0
         for waits in waiting:
-            held_before = held
+            held_before = found.held
             for memory in waits.memories:
                 item = identified(memory, roster.import_key, history) if waits.imported else memory
                 if item is None or item.revision in known:
-                    already += 1
+                    found.already += 1
                 elif item.id in forgotten and waits.imported:
-                    blocked += 1
+                    found.blocked += 1
                 elif item.id in forgotten and item.id not in history and not keep_edits:
-                    held += keep_edits is None
+                    found.held += keep_edits is None
                 else:
                     known.add(item.revision)
-                    fresh.append(item)
-                    history.setdefault(item.id, []).append(item)
-            if held == held_before:
-                names.append(waits.path.name)
-        return _Waiting(fresh, names, already, held, blocked)
+                    if repeated is None or item.id in repeated:
+                        history.setdefault(item.id, []).append(item)
+                    yield item
+            if found.held == held_before:
+                found.names.append(waits.path.name)
 
     # Forgetting -------------------------------------------------------------------------------------------------------
 

@@ -328,7 +328,8 @@ def year(folder: Path, commits: int) -> None:
             view = open_view(place, chain.record, blobs.fetch, holder.xwing)
             most = max(most, len(view.packs))
             new = [Memory(os.urandom(16), memory_text(ADDED * number + one), STARTED) for one in range(ADDED)]
-            written += committer.commit(view, Batch(entries(new)), None).stored_bytes
+            batch = Batch.of(place, view.keyring.owner_keys, new, [], start=view.head.log.size)
+            written += committer.commit(view, batch, None).stored_bytes
     fetches = 0
 
     def counting(blob_hash: bytes, what: str) -> bytes:

@@ -276,10 +276,21 @@ def test_open__of_arbitrary_bodies_under_the_right_key__gives_entries_or_tampere
 
 def test_batch__keys_drawn_anew_after_a_lost_race__packs_open_under_those_that_are_used() -> None:
     """Two keyrings of one epoch were made, and the first was never committed: its secret opens nothing that counts."""
-    batch = Batch(entries([new("Ines is left-handed.")]))
+    given = [new("Ines is left-handed."), new("She sails.")]
     lost, used = OwnerKeys.new(2), OwnerKeys.new(2)
-    ((_, unused),) = batch.packs(PLACE, lost)
-    ((_, blob),) = batch.packs(PLACE, used)
-    assert batch.packs(PLACE, used)[0][1] is blob
-    assert open_pack(PLACE, 2, used.secret, blob) == batch.entries
-    assert blob != unused
+    batch = Batch.of(PLACE, lost, given, [])
+    assert batch.is_of(lost, given)
+    assert not batch.is_of(used, given)
+    assert not batch.is_of(lost, given[:1])
+    (pack,) = Batch.of(PLACE, used, given, []).packs
+    assert [item.memory for item in open_pack(PLACE, 2, used.secret, pack.blob) if isinstance(item, Entry)] == given
+
+
+def test_batch__log_has_grown_since_it_was_sealed__notes_stand_where_they_are_now() -> None:
+    given = [new(f"memory {number}") for number in range(3)]
+    batch = Batch.of(PLACE, OwnerKeys.new(2), given, [], start=5)
+    (pack,) = batch.packs
+    assert batch.note_of(pack, 5, PLACE) is pack.note
+    moved, items = batch.note_of(pack, 8, PLACE), open_pack(PLACE, 2, batch.secret, pack.blob)
+    assert moved == PackNote.of(items, 8, PLACE)
+    assert (batch.count, batch.new, batch.first) == (3, 3, items[0].commitment(PLACE))

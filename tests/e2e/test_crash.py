@@ -24,7 +24,7 @@ from memsync_client.interchange import Draft
 from memsync_client.memories import Source
 from memsync_client.packs import Entry, open_pack
 from memsync_client.reader import Reader, new_reader
-from memsync_client.vault import Vault
+from memsync_client.vault import _FEW_ENTRIES, Vault
 from tests.e2e.machines import PASSPHRASE, again, new_owner, new_vault, texts
 from tests.killing import killed, killed_at
 from tests.nodes import Chain
@@ -142,21 +142,27 @@ def test_kill__before_every_third_effect_of_a_revocation_and_a_grant__all_is_as_
 
 
 def test_kill__before_each_effect_of_a_large_import__done_again_it_is_there_once_and_in_order(world: World) -> None:
-    """What each killed one leaves waits, too."""
+    """What each killed one leaves waits, too; with so many entries that they are not held in memory. The first memory
+    changes on the way, in the last entry."""
     drafts = [Draft(f"{number:05} " * 9_990, None, Source("lantern", None, str(number))) for number in range(40)]
+    drafts.append(Draft("changed", None, drafts[0].source))
     begun = world.vault()
     before, version = texts(begun), begun.record().version
     point = next(point for point in count(1) if not killed_at(lambda: begun.import_drafts(drafts), point))
     assert point > 3  # an effect an entry
     left = begun.waiting() - len(drafts)
     assert left > 0
+    told = [f"told afterwards, {number}" for number in range(_FEW_ENTRIES)]
+    for text in told:
+        begun.remember(text)
     done = begun.sync()
-    assert (done.committed, done.already, done.version) == (len(drafts), left, version + 1)
-    assert [m.content for m in begun.memories()][-len(drafts) :] == [draft.content for draft in drafts]
-    assert len(texts(begun)) == len(before) + len(drafts)
-    begun.import_drafts(drafts)
+    assert (done.committed, done.already, done.version) == (len(drafts) + len(told), left, version + 1)
+    expected = ["changed", *(draft.content for draft in drafts[1:40]), *told]
+    assert [memory.content for memory in begun.memories()][len(before) :] == expected
+    assert begun.verify().whole
+    begun.import_drafts(drafts[1:40])
     again = begun.sync()
-    assert (again.committed, again.already) == (0, len(drafts))
+    assert (again.committed, again.already) == (0, 39)
 
 
 def test_kill__before_each_effect_of_a_new_vault__there_is_one_of_the_name(world: World, tmp_path: Path) -> None:

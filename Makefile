@@ -37,7 +37,7 @@ demo: setup ## two people, two tools and one memory, on a chain of this computer
 TOGETHER := --no-print-directory --jobs=6 --output-sync=target
 
 test: setup ## all checks and tests
-	@$(MAKE) $(TOGETHER) lint abi
+	@$(MAKE) --no-print-directory lint
 	@echo "Types and five groups of tests are gone through side by side; each says how it went when it ends."
 	@$(MAKE) $(TOGETHER) types test-failures test-e2e test-faces test-contracts test-client
 
@@ -48,7 +48,7 @@ lint: setup ## style of all Python
 types: setup ## types of all Python
 	@mypy
 
-abi: setup ## compile the contracts; compare what the client knows of them
+abi: setup ## compile the contracts; compare what the client knows of them (test-contracts does, too)
 	@ape run export_abi --check
 
 test-contracts: setup ## the contracts, by Ape on anvil

@@ -19,6 +19,12 @@ def artifacts() -> tuple[Artifact, ...]:
     return compiled()
 
 
+def test_exported__files_of_the_client__are_what_the_compiler_gives(artifacts: tuple[Artifact, ...]) -> None:
+    """Otherwise: ape run export_abi."""
+    for artifact in artifacts:
+        assert (export_abi.FOLDER / f"{artifact.contract}.json").read_text() == export_abi.exported(artifact)
+
+
 def test_export_command__stale_file__check_fails_and_export_mends(
     artifacts: tuple[Artifact, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

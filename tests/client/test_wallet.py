@@ -1,4 +1,5 @@
 import json
+from functools import partial
 
 import pytest
 from eth_account import Account
@@ -15,6 +16,16 @@ def kept(tmp_path_factory):
     """A keystore file and its wallet; making one costs a second on purpose."""
     path = tmp_path_factory.mktemp("home") / "wallet.json"
     return path, wallet.create(path, PASSPHRASE)
+
+
+@pytest.fixture(scope="module")
+def hardly_stretched(tmp_path_factory):
+    """A keystore file whose passphrase is tried in no time."""
+    path = tmp_path_factory.mktemp("home") / "wallet.json"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Account, "encrypt", partial(Account.encrypt, iterations=2))
+        wallet.create(path, PASSPHRASE)
+    return path
 
 
 def test_create__file_is_private_and_a_standard_keystore(kept):
@@ -49,9 +60,9 @@ def test_unlock__signs_what_recovers_to_the_address(kept):
     assert len(tx_hash) == 32
 
 
-def test_unlock__wrong_passphrase__says_so(kept):
+def test_unlock__wrong_passphrase__says_so(hardly_stretched):
     with pytest.raises(WrongPassphrase) as refused:
-        wallet.unlock(kept[0], "wrong horse")
+        wallet.unlock(hardly_stretched, "wrong horse")
     assert "horse" not in str(refused.value)
 
 
@@ -99,8 +110,8 @@ def test_read__not_a_keystore__home_damaged(tmp_path, content):
     ],
     ids=str,
 )
-def test_unlock__damaged_field__home_damaged(kept, tmp_path, keys, value):
-    keystore = json.loads(kept[0].read_text())
+def test_unlock__damaged_field__home_damaged(hardly_stretched, tmp_path, keys, value):
+    keystore = json.loads(hardly_stretched.read_text())
     part = keystore
     for key in keys[:-1]:
         part = part[key]

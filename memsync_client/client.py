@@ -101,7 +101,7 @@ class Client:
         check_name(name, InvalidRequest)
         home, session = self.home, self.session
         if name in home.labels():
-            raise _taken(name, closed=self.vault(name).closed)
+            raise _taken(name, self.vault(name).over)
         base_uri = self._base_uri(base_uri)
         if base_uri == EVM and not on_chain:
             raise InvalidRequest(EVM_MEANS, "Say yes to that: --yes, or on_chain=True. Or name another host.")
@@ -191,18 +191,18 @@ class Client:
         return [Vault(self.session, label, vault_id) for label, vault_id in sorted(self.home.labels().items())]
 
     def living(self) -> list[Vault]:
-        """Those of them that are not known to be closed."""
-        return [vault for vault in self.vaults() if not vault.closed]
+        """Those of them that are not known to be closed, or another's by now."""
+        return [vault for vault in self.vaults() if not vault.over]
 
     def opened(self) -> list[tuple[Vault, Roster]]:
         """The living vaults known here that open, with their rosters. The others are named and passed over, and stand
-        in ``shut``: one that is hostile or broken must not stop what concerns all. A closed vault takes no key any
+        in ``shut``: one that is hostile or broken must not stop what concerns all. One that is over takes no key any
         more, and what concerns all does not concern it."""
         found: list[tuple[Vault, Roster]] = []
         for vault in self.living():
             try:
                 roster = vault.roster()
-                found += [] if vault.closed else [(vault, roster)]  # the chain has just shown that
+                found += [] if vault.over else [(vault, roster)]  # the chain has just shown that
                 self.shut.pop(vault.label, None)
             except _SHUT as error:
                 if vault.label not in self.shut:
@@ -276,10 +276,10 @@ class Client:
         return Vault(session, label, vault_id)
 
 
-def _taken(name: str, closed: bool = False) -> InvalidRequest:
+def _taken(name: str, over: str | None = None) -> InvalidRequest:
     there, step = f"There is a vault {name!r} here already", "Give the new one another name."
-    if closed:
-        there, step = f"{there}, closed for good", f"{step[:-1]}, or let go of that one: memsync vault let-go"
+    if over:
+        there, step = f"{there}, {over}", f"{step[:-1]}, or let go of that one: memsync vault let-go"
     return InvalidRequest(f"{there}.", step)
 
 

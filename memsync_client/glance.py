@@ -20,7 +20,9 @@ from .keyring import Role, Roster
 from .roster import account_of
 
 _NAME = "glance.json"
-_CLOSED = "closed"  # an empty file, there while the chain shows the vault as closed
+_OVER = "over"  # there while the chain shows the vault as closed, or another's
+CLOSED = "0x" + "0" * 40
+"""The owner of a closed vault."""
 
 
 @dataclass(frozen=True)
@@ -62,22 +64,33 @@ def read_glance(folder: Path) -> Glance | None:
     return None
 
 
-def is_closed(folder: Path) -> bool:
-    """Whether the vault of ``folder`` was closed when this device last asked the chain for it."""
-    return (folder / _CLOSED).exists()
+def whose(folder: Path) -> str | None:
+    """Who had the vault of ``folder`` when this device last asked the chain for it, where that is no more this home's
+    owner: an address, zero if it is closed. None while it is the owner's."""
+    try:
+        return (folder / _OVER).read_text("ascii").strip()
+    except (OSError, UnicodeDecodeError):
+        return None
 
 
-def note_closed(folder: Path, closed: bool) -> None:
-    """Keeps that, as the chain has just shown it: a reorganisation may take a closing back. A failure is no error: the
-    chain is asked again."""
-    if closed == is_closed(folder):
+def over(owner: str | None) -> str | None:
+    """The same in words."""
+    if owner is None:
+        return None
+    return "closed for good" if owner == CLOSED else f"owned by {owner} now"
+
+
+def note_owner(folder: Path, owner: str, ours: bool) -> None:
+    """Keeps it, as the chain has just shown it: a reorganisation may take that back. A failure is no error: the chain
+    is asked again."""
+    if whose(folder) == (None if ours else owner):
         return
     with suppress(MemSyncError, OSError):
-        if closed:
-            make_dir(folder)
-            write_atomic(folder / _CLOSED, b"", sync=False)
+        if ours:
+            (folder / _OVER).unlink(missing_ok=True)
         else:
-            (folder / _CLOSED).unlink(missing_ok=True)
+            make_dir(folder)
+            write_atomic(folder / _OVER, owner.encode() + b"\n", sync=False)
 
 
 def write_glance(folder: Path, version: int, block: int, head: int, roster: Roster, memories: int | None) -> None:

@@ -24,7 +24,7 @@ from platformdirs import user_data_path
 from . import canonical
 from .errors import HomeBusy, HomeDamaged, HomeForeign, HomeNewer, NotInitialised, Tampered, UnknownVault
 from .files import clear_temporaries, make_dir, storage_error, write_atomic
-from .glance import is_closed
+from .glance import whose
 from .keyring import EpochKeys
 from .keys import Anchor, HolderKey
 from .memory_log import Frontier
@@ -216,17 +216,17 @@ class Home:
         write_atomic(self._labels, _json({name: found.hex() for name, found in named.items() if found}))
 
     def resolve(self, label: str | None) -> tuple[str, bytes]:
-        """The vault of that name, or the only one where no name is given: closed ones count where all are. Raises
-        UnknownVault."""
+        """The vault of that name, or the only one where no name is given: those that are closed, or another's by now,
+        count where all are. Raises UnknownVault."""
         labels = self.labels()
         if label is None:
-            living = {name: found for name, found in labels.items() if not is_closed(self.vault_folder(found))}
+            living = {name: found for name, found in labels.items() if whose(self.vault_folder(found)) is None}
             meant = living or labels
             if len(meant) == 1:
                 return next(iter(meant.items()))
             if not labels:
                 raise UnknownVault("There is no vault yet.", "Make one with `memsync vault new NAME`.")
-            kind = "vaults" if living else "vaults, all of them closed"
+            kind = "vaults" if living else "vaults, all of them closed or another's"
             raise UnknownVault(f"There are {len(meant)} {kind}: {', '.join(sorted(meant))}.", "Name one with --vault.")
         if label not in labels:
             known = f"Known here: {', '.join(sorted(labels))}." if labels else "There is none yet."

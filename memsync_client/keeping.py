@@ -12,7 +12,7 @@ from itertools import islice
 
 from .committing import Batch, Landed, NewKeyring, Rewrite
 from .errors import AccessEnded, BlobMissing, InvalidRequest, MemSyncError, StorageUnavailable, Tampered
-from .glance import is_closed
+from .glance import CLOSED, whose
 from .heads import PackRef
 from .holding import HeldVault
 from .keyring import Holder, Role, Roster, open_keyring
@@ -184,6 +184,8 @@ class KeptVault(HeldVault):
                 self._refuse_if_ours(vault_id)
         receipts = []
         for label, vault_id in sorted(labels.items()):
+            if whose(session.home.vault_folder(vault_id)):
+                continue  # another's by now: no key of this home's is in it
             vault = type(self)(session, label, vault_id)
             try:
                 receipt = vault._change_holders(lambda roster: with_key(roster, old, new))
@@ -200,7 +202,7 @@ class KeptVault(HeldVault):
         """Raises InvalidRequest where this home has a closed vault: it takes no new key, and would not open here any
         more once the old one is destroyed. Needs neither node nor passphrase."""
         home = self._session.home
-        closed = sorted(label for label, found in home.labels().items() if is_closed(home.vault_folder(found)))
+        closed = sorted(label for label, found in home.labels().items() if whose(home.vault_folder(found)) == CLOSED)
         if closed:
             raise InvalidRequest(
                 f"{', '.join(closed)} is closed for good, and opens with this device's old key alone.",

@@ -25,7 +25,7 @@ from .errors import (
     UnknownVault,
     VersionTaken,
 )
-from .glance import Glance, is_closed, note_closed, read_glance, write_glance
+from .glance import CLOSED, Glance, note_owner, over, read_glance, whose, write_glance
 from .home import ANCHOR, SealedFile, read_anchor, read_seen, write_seen
 from .inbox import Inbox
 from .keyring import EpochKeys, Roster, open_keyring
@@ -81,7 +81,7 @@ class OpenedVault:
         self._session.refresh()
         record = self._session.registry.record(self.place.vault_id)
         self._version = record.version
-        note_closed(self._folder, record.closed)
+        note_owner(self._folder, record.owner, record.owner == self._session.config.owner)
         return record
 
     def owned(self) -> bool:
@@ -91,7 +91,13 @@ class OpenedVault:
     @property
     def closed(self) -> bool:
         """Whether the vault was closed when the chain was last asked for it. Needs neither node nor passphrase."""
-        return is_closed(self._folder)
+        return whose(self._folder) == CLOSED
+
+    @property
+    def over(self) -> str | None:
+        """In words, why the vault is not this home's owner's any more: closed, or another's; None while it is. As
+        ``closed``."""
+        return over(whose(self._folder))
 
     def public_grants(self) -> list[PublicGrant]:
         """The grants that stand on chain. Needs no passphrase."""

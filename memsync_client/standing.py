@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from .client import Client
 from .errors import MemSyncError
-from .glance import Glance
+from .glance import Glance, over
 from .home import KitNote
 from .records import Block, Offer, Recovery, VaultRecord
 from .roster import READ
@@ -33,8 +33,8 @@ class ReaderStanding:
 
 @dataclass(frozen=True)
 class VaultStanding:
-    """One vault: how many memories wait for a sync, and how many proposals of tools for a yes; ``closed`` says that it
-    was closed for good when the chain was last asked. ``glance`` is what this
+    """One vault: how many memories wait for a sync, and how many proposals of tools for a yes; ``over`` says in
+    words that it is closed, or another's, where that was so when the chain was last asked. ``glance`` is what this
     device knew when it last opened it; ``mirrors`` are the hosts beside the one on chain, and ``owed`` says that one of
     them lacks blobs; the rest stands on chain, and is None or empty where ``trouble`` kept it from
     being asked."""
@@ -51,7 +51,7 @@ class VaultStanding:
     offer: Offer | None = None
     recovery: Recovery | None = None
     trouble: MemSyncError | None = None
-    closed: bool = False
+    over: str | None = None
 
     @property
     def behind(self) -> int | None:
@@ -117,7 +117,7 @@ def _vault(session: Session, vault: Vault, trouble: MemSyncError | None) -> Vaul
     mirrors = tuple(without_user(host.uri) for host in session.hosts.known(vault_id))
     owed = bool(Owed(session.home.vault_folder(vault_id) / OWED))
     here = VaultStanding(
-        vault.label, vault_id, vault.waiting(), vault.proposed(), glance, mirrors, owed, closed=vault.closed
+        vault.label, vault_id, vault.waiting(), vault.proposed(), glance, mirrors, owed, over=vault.over
     )
     if trouble:
         return replace(here, trouble=trouble)
@@ -126,7 +126,7 @@ def _vault(session: Session, vault: Vault, trouble: MemSyncError | None) -> Vaul
         return replace(
             here,
             record=record,
-            closed=record.closed,
+            over=None if record.owner == session.config.owner else over(record.owner),
             readers=_readers(session, record, glance),
             offer=session.registry.offer_of(vault_id),
             recovery=session.registry.recovery_of(vault_id),

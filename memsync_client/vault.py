@@ -19,7 +19,7 @@ from .errors import (
     Rollback,
 )
 from .following import Following, Waits
-from .glance import write_glance
+from .glance import over, write_glance
 from .going_on import GoingOnVault
 from .import_ids import identified, imported_id
 from .inbox import Proposal
@@ -43,7 +43,8 @@ from .verifying import Report, verify
 @dataclass(frozen=True)
 class SyncResult:
     """``committed`` memories landed with this sync; ``already`` waited and were in the vault before. ``landed`` is None
-    where no transaction was needed. A ``closed`` vault takes nothing, and what waits for it waits on. ``keys``
+    where no transaction was needed. ``over`` says why a vault takes
+    nothing any more, closed or another's by now: what waits for it waits on. ``keys``
     says why there are new keys, where the commit brought some.
 
     Forgetting wins: ``held`` edits of forgotten memories wait on for a yes, and ``blocked`` memories of an import were
@@ -56,7 +57,7 @@ class SyncResult:
     landed: Landed | None
     held: int = 0
     blocked: int = 0
-    closed: bool = False
+    over: str | None = None
     keys: NewKeys | None = None
 
 
@@ -131,9 +132,10 @@ class Vault(GoingOnVault):
 
     def _put(self, folder: SealedFolder, add: Callable[[PublicKey], str]) -> str:
         """Adds an entry to ``folder``, sealed to this device's key: to the new one, if it is about to follow. Returns
-        its name. Raises InvalidRequest for a closed vault: it would wait for ever."""
-        if self.closed:
-            raise InvalidRequest(f'"{self.label}" is closed for good, and takes nothing new.', "Use another vault.")
+        its name. Raises InvalidRequest for a vault that is over: it would wait for ever."""
+        if self.over:
+            step = "Use another vault, or make one: memsync vault new NAME"
+            raise InvalidRequest(f'"{self.label}" is {self.over}, and takes nothing new.', step)
         while True:
             key = newest_key(self._session.home)
             name = add(key)
@@ -207,8 +209,8 @@ class Vault(GoingOnVault):
         committed (True) or dropped (False); they wait on where it is not said. A practice chain that has lost blocks
         gets them again; on others that needs ``accept_rollback``.
         """
-        if (record := self.record()).closed:
-            return SyncResult(0, 0, record.version, None, closed=True)
+        if (record := self.record()).owner != self._session.config.owner:
+            return SyncResult(0, 0, record.version, None, over=over(record.owner))
         if self._session.home.next_key.exists():
             try:
                 self.rekey()  # an earlier process did not finish

@@ -177,10 +177,11 @@ def rekey(app: App, dry_run: bool, yes: bool) -> None:
     client = app.client()
     if not dry_run:
         client.adopt()
-    vaults = client.vaults()
+    for vault in client.vaults():
+        vault.check_rekey()
+    vaults = client.living()
     if not vaults:
         raise InvalidRequest("There is no vault here, so no keyring to put a new key into.", "memsync vault new NAME")
-    vaults[0].check_rekey()
     names, old = [vault.label for vault in vaults], client.session.device_public.id
     price = None if yes and not dry_run else pricing.of_rekeying(vaults)
     what = f"ake this device's key ({old.hex()[:16]}) anew in {', '.join(names)}, and destroy the old one"

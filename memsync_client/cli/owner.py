@@ -151,17 +151,19 @@ def vault_list(app: App) -> None:
     memsync vault list
     """
     data: list[dict[str, Any]] = [
-        {"name": v.label, "vault": v.place.vault_id, "waiting": v.waiting(), "closed": v.closed}
+        {"name": v.label, "vault": v.place.vault_id, "waiting": v.waiting(), "over": v.over}
         for v in app.client().vaults()
     ]
     app.result(
         data,
-        *[
-            f"{v['name']}   {v['waiting']:,} waiting{'   closed' if v['closed'] else ''}   {v['vault'].hex()}"
-            for v in data
-        ],
+        *map(_vault_line, data),
         *([] if data else ["No vault yet. Next: memsync vault new NAME"]),
     )
+
+
+def _vault_line(item: dict[str, Any]) -> str:
+    over = f"{item['over']}   " if item["over"] else ""
+    return f"{item['name']}   {item['waiting']:,} waiting   {over}{item['vault'].hex()}"
 
 
 @vault.command("show")

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from ..client import Client
+from ..glance import CLOSED, over
 from ..home import KitNote
 from ..session import PRACTICE_CHAIN
 from ..standing import ReaderStanding, Standing, VaultStanding, standing
@@ -114,10 +115,10 @@ def _vault(found: Standing, vault: VaultStanding) -> list[str]:
     saved = f"{glance.memories:,} saved, " if glance and glance.memories is not None else ""
     inbox = f", {counted(vault.proposed, 'proposal', 'proposals')} in the inbox" if vault.proposed else ""
     parts = [vault.name, f"{saved}{vault.waiting:,} waiting{inbox}"]
-    if vault.closed:
+    if vault.over:
         counts = [f"{glance.memories:,} saved"] if glance and glance.memories is not None else []
         counts += [f"{vault.waiting:,} that it can't take any more"] if vault.waiting else []
-        return _laid([vault.name, "closed for good", *counts])
+        return _laid([vault.name, vault.over, *counts])
     if record is None:
         here = f"can't be asked: {vault.trouble.cause}" if vault.trouble and not found.trouble else ""
         return _laid([*parts, *filter(None, [here])])
@@ -129,8 +130,6 @@ def _vault(found: Standing, vault: VaultStanding) -> list[str]:
         lines.append(f"  {counted(vault.behind, 'write', 'writes')} on chain not taken in here yet")
     elif vault.behind:
         lines.append("  The node shows an older state than this device has seen: it is behind, or lies.")
-    if record.owner != found.owner:
-        lines.append(f"  owned by {record.owner} now")
     if record.locked:
         lines.append("  locked since its epoch rose: the next sync brings the new keys")
     if vault.offer:
@@ -166,7 +165,7 @@ def _steps(found: Standing) -> list[str]:
         steps.append("memsync node   (the practice chain, in another terminal)")
     if found.restoring:
         steps.append("memsync restore --kit --wallet WALLET")
-    living = [vault for vault in found.vaults if not vault.closed]
+    living = [vault for vault in found.vaults if not vault.over]
     for vault in living:
         if vault.recovery and vault.recovery.new_owner:
             steps.append(f"memsync vault recovery veto {vault.name}   (unless that recovery is your own wish)")
@@ -196,7 +195,7 @@ def _steps(found: Standing) -> list[str]:
         f"memsync export --format jsonl --vault {shlex.quote(vault.name)} -o FILE   (has what waits for that closed"
         " vault, too: import it into another)"
         for vault in found.vaults
-        if vault.closed and vault.waiting
+        if vault.over == over(CLOSED) and vault.waiting
     ]
     if not living:
         steps.append("memsync vault new NAME")
@@ -242,7 +241,7 @@ def _vault_data(vault: VaultStanding) -> dict[str, Any]:
         "proposed": vault.proposed,
         "saved": glance and glance.memories,
         "seen_version": glance and glance.version,
-        "closed": vault.closed,
+        "over": vault.over,
     }
     if vault.trouble:
         return data | {"trouble": vault.trouble.cause}

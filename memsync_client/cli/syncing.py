@@ -77,8 +77,8 @@ def sync(
                 f" {counted(done.held, 'edit waits', 'edits wait')} for a yes, since what it edits was forgotten:"
                 " memsync sync --keep-edits, or --drop-edits."
             )
-        if done.closed:
-            app.line(f"{target.label}: closed for good.{_left_waiting(target)}")
+        if done.over:
+            app.line(f"{target.label}: {done.over}.{_left_waiting(target)}")
         elif landed:
             blobs = client.session.blob_receipts[before:]
             gas = cost_of(app, [landed.receipt]) + blob_cost(app, blobs)
@@ -93,7 +93,7 @@ def sync(
             "held": done.held,
             "blocked": done.blocked,
             "version": done.version,
-            "closed": done.closed,
+            "over": done.over,
             "new_keys": done.keys and asdict(done.keys),
         }
         sent = (
@@ -117,12 +117,15 @@ def _why_new_keys(keys: NewKeys | None) -> str:
 
 
 def _left_waiting(vault: Vault) -> str:
-    """What to do with what waits for a closed vault."""
+    """What to do with what waits for a vault that is over."""
     if not (waits := vault.waiting()):
         return ""
+    none = f" It takes none of the {counted(waits, 'memory', 'memories')} waiting here"
+    if not vault.closed:
+        return f"{none}."
     export = f"memsync export --format jsonl --vault {shlex.quote(vault.label)} -o FILE"
     kept = f"`{export}` has them too, and another vault takes them by `memsync import`."
-    return f" It takes none of the {counted(waits, 'memory', 'memories')} waiting here: {kept}"
+    return f"{none}: {kept}"
 
 
 def _would_sync(app: App, vaults: list[Vault]) -> None:
@@ -131,9 +134,10 @@ def _would_sync(app: App, vaults: list[Vault]) -> None:
     lines = []
     for target in vaults:
         record, waiting = target.record(), target.waiting()
-        if record.closed:
-            data.append({"name": target.label, "waiting": waiting, "closed": True, "dry_run": True} | price_data(None))
-            lines.append(f"{target.label}: closed for good.{_left_waiting(target)}")
+        if target.over:
+            item = {"name": target.label, "waiting": waiting, "over": target.over, "dry_run": True}
+            data.append(item | price_data(None))
+            lines.append(f"{target.label}: {target.over}.{_left_waiting(target)}")
             continue
         locked, ended = record.locked, target.glance.ended(record.block.time) if target.glance else []
         new_keys = locked or bool(ended)

@@ -21,7 +21,7 @@ from memsync_client.errors import (
     StorageUnavailable,
     UnknownVault,
 )
-from memsync_client.glance import is_closed, note_closed
+from memsync_client.glance import CLOSED, note_owner, over, whose
 from memsync_client.home import (
     DEFAULT_MAX_FEE,
     Config,
@@ -295,20 +295,21 @@ def test_resolve__by_name_or_the_only_one(home: Home) -> None:
             home.resolve(name)
 
 
-def test_resolve__closed_vaults__count_where_all_are(home: Home) -> None:
+def test_resolve__closed_and_handed_on__count_where_all_are(home: Home) -> None:
     home.folder.mkdir()
     home.label("novel", NOVEL)
     home.label("diary", DIARY)
-    note_closed(home.vault_folder(NOVEL), True)
+    note_owner(home.vault_folder(NOVEL), CLOSED, ours=False)
     assert (home.resolve(None), home.resolve("novel")) == (("diary", DIARY), ("novel", NOVEL))
-    note_closed(home.vault_folder(DIARY), True)
-    with pytest.raises(UnknownVault, match="There are 2 vaults, all of them closed: diary, novel"):
+    note_owner(home.vault_folder(DIARY), "0x" + "ab" * 20, ours=False)
+    with pytest.raises(UnknownVault, match="There are 2 vaults, all of them closed or another's: diary, novel"):
         home.resolve(None)
     home.label("diary", None)
     assert home.resolve(None) == ("novel", NOVEL)
-    note_closed(home.vault_folder(NOVEL), False)  # a reorganisation took it back
+    assert over(whose(home.vault_folder(NOVEL))) == "closed for good"
+    note_owner(home.vault_folder(NOVEL), "0x" + "cd" * 20, ours=True)  # a reorganisation took it back
     assert home.resolve(None) == ("novel", NOVEL)
-    assert not is_closed(home.vault_folder(NOVEL))
+    assert whose(home.vault_folder(NOVEL)) is None
 
 
 def test_resolve__where_there_is_none__says_how_to_make_one(home: Home) -> None:

@@ -93,7 +93,7 @@ def start(owner: Machine, rpc: str) -> None:
     assert owner.data("import", str(SAMPLE), passphrase=None)["waiting"] == 55
     assert owner.data("remember", "Ines is left-handed.", "--tag", "character", passphrase=None)["waiting"] == 56
     assert owner.data("vault", "list", passphrase=None) == [
-        {"name": "white-water", "vault": vault["vault"], "waiting": 56, "closed": False}
+        {"name": "white-water", "vault": vault["vault"], "waiting": 56, "over": None}
     ]
     before = status(owner)["vaults"][0]
 

@@ -103,8 +103,15 @@ def test_offer__with_a_card__the_new_owner_reads_goes_on_and_is_alone(
     assert f"owned by {bram.address} now" in status
     log = bram.machine.quick("log", passphrase=None).out
     assert f"taken over, from {ines.address}" in log
+    diary = new_vault(ines.client, "diary", tmp_path / "diary")
+    diary.remember("It rained.")
+    assert [(item["committed"], item["over"]) for item in ines.data("sync")] == [
+        (1, None),
+        (0, f"owned by {bram.address} now"),
+    ]
+    assert len(again(ines.client).vault().rekey()) == 1
     ines.data("vault", "let-go", "novel", "--yes")
-    assert ines.client.vaults() == []
+    assert list(ines.client.home.labels()) == ["diary"]
 
 
 def test_accept__killed_before_the_new_keys__former_owner_gets_nothing_new_and_accept_finishes_it(
@@ -188,7 +195,7 @@ def test_close__asks_costs_and_ends_it__read_on(ines: Person) -> None:
     assert "closed" in ines.machine.refusal("vault", "close", "novel", "--yes")["cause"]
     with pytest.raises(InvalidRequest, match="closed for good"):
         vault.remember("too late")
-    assert ines.data("sync")[0] | {"closed": True, "committed": 0} == ines.data("sync")[0]
+    assert ines.data("sync")[0]["over"] == "closed for good"
 
 
 def test_close__of_one_of_two__the_other_is_the_vault_that_is_meant(ines: Person, bram: Person, tmp_path: Path) -> None:
@@ -202,7 +209,7 @@ def test_close__of_one_of_two__the_other_is_the_vault_that_is_meant(ines: Person
     assert [item["content"] for item in ines.data("list", "--vault", "novel")] == ["Ines is left-handed."]
     refused = ines.machine.refusal("remember", "more", "--vault", "novel", passphrase=None)
     assert (refused["name"], "closed for good" in refused["cause"]) == ("InvalidRequest", True)
-    assert [item["closed"] for item in ines.data("vault", "list")] == [False, True]
+    assert [item["over"] for item in ines.data("vault", "list")] == [None, "closed for good"]
     status = ines.machine.quick(passphrase=None).out
     assert "novel   closed for good   1 saved" in status.splitlines()
     # What concerns all vaults does not concern this one, which takes no key any more.

@@ -106,7 +106,7 @@ def test_standing__offer_and_closed__are_said(chain: Chain, desk: Client, novel:
     assert f"offered to {heir} until" in text
     assert max(len(line) for line in text.splitlines() if "file:///" not in line) <= 100
     transact(registry, wallet, registry.close(vault_id, 2))
-    assert shown(machine)["vaults"][0]["closed"] is True
+    assert shown(machine)["vaults"][0]["over"] == "closed for good"
     assert "closed for good" in machine.quick(passphrase=None).out
 
 

@@ -71,7 +71,7 @@ def running_chain() -> Iterator[Chain]:
 def transact(registry: Registry, wallet: Wallet | Account, call: Call) -> Receipt:
     """Prepare, sign, send, and wait."""
     tx_hash = registry.submit(registry.prepare(call, wallet.address), wallet, lambda _: None)
-    return registry.wait(tx_hash, timeout=20)
+    return registry.wait(tx_hash, timeout=60)
 
 
 def contract_of(registry: Registry) -> Any:

@@ -43,7 +43,7 @@ def reply(handler: BaseHTTPRequestHandler, body: bytes, status: int = 200) -> No
 
 def real(rpc_url: str, body: bytes) -> dict[str, Any]:
     """What a real node says to a request."""
-    response = requests.post(rpc_url, body, headers={"Content-Type": "application/json"}, timeout=20)
+    response = requests.post(rpc_url, body, headers={"Content-Type": "application/json"}, timeout=60)
     answer: dict[str, Any] = response.json()
     return answer
 

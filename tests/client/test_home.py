@@ -443,11 +443,11 @@ def test_lock__excludes_another_process_until_it_ends_or_dies(home: Home) -> Non
                     pass
                 assert caught.value.next_step
                 if not dies:
-                    child.communicate(timeout=30)
+                    child.communicate(timeout=60)
             finally:
                 child.kill()
         with home.lock():
-            assert subprocess.run(command, capture_output=True, timeout=30).returncode == 1
+            assert subprocess.run(command, capture_output=True, timeout=60).returncode == 1
     assert os.listdir(home.folder) == ["lock"]
     assert (home.folder / "lock").stat().st_mode & 0o777 == 0o600
 

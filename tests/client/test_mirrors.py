@@ -84,7 +84,7 @@ def test_store__mirror_away__said_and_delivered_with_the_next(
 
 
 def test_store__hosts_that_take_their_time__are_waited_for_side_by_side(hosts: list[FileStorage]) -> None:
-    all_here = threading.Barrier(3, timeout=30)
+    all_here = threading.Barrier(3, timeout=60)
 
     class Slow(FileStorage):
         def put(self, blobs: Iterable[bytes]) -> list[bytes]:
@@ -121,13 +121,13 @@ def test_store__interrupted__mirrors_end_with_what_they_are_just_sending(
 
     class Interrupted(FileStorage):
         def put(self, _: Iterable[bytes]) -> list[bytes]:
-            assert at_work.wait(30)
+            assert at_work.wait(60)
             raise KeyboardInterrupt
 
     class Slow(FileStorage):
         def put(self, blobs: Iterable[bytes]) -> list[bytes]:
             at_work.set()
-            assert waited_for.wait(30)
+            assert waited_for.wait(60)
             stored = super().put(blobs)
             taken.append(len(stored))
             return stored

@@ -62,7 +62,7 @@ class Running:
     def stop(self, number: signal.Signals = signal.SIGTERM) -> tuple[int, str]:
         """Exit code and last words."""
         self.process.send_signal(number)
-        said, _ = self.process.communicate(timeout=30)
+        said, _ = self.process.communicate(timeout=60)
         return self.process.returncode, said
 
 
@@ -78,7 +78,7 @@ def started(folder: Path, port: int | None = None) -> Iterator[Running]:
         finally:
             if process.poll() is None:
                 process.terminate()
-                process.communicate(timeout=30)
+                process.communicate(timeout=60)
 
 
 def refused(folder: Path, port: int | None = None) -> str:
@@ -175,7 +175,7 @@ def test_run__anvil_killed__marked_blocks_are_kept(tmp_path):
             last = commit(registry, vault, version)
         practice.wait_saved(registry.node, last)
         os.kill(running.info.pid, signal.SIGKILL)
-        said, _ = running.process.communicate(timeout=30)
+        said, _ = running.process.communicate(timeout=60)
         assert running.process.returncode == NodeUnreachable.exit_code
         assert said
     with started(tmp_path) as running:
@@ -193,7 +193,7 @@ def test_run__killed_itself__anvil_ends_too_and_marked_blocks_are_kept(tmp_path)
         last = commit(registry, vault, 1)
         practice.wait_saved(registry.node, last)
         running.process.kill()
-        running.process.wait(30)
+        running.process.wait(60)
         assert gone(running.info.pid)
     with started(tmp_path) as running:
         assert running.registry().record(vault).version == 2

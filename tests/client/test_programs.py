@@ -7,7 +7,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from memsync_client.errors import InvalidRequest
@@ -178,6 +178,7 @@ VALUES = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(
     st.dictionaries(st.text().filter("mcpServers".__ne__), VALUES, max_size=3),
     st.dictionaries(st.text(), VALUES, max_size=3),

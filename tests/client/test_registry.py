@@ -369,7 +369,7 @@ def test_sign__hash_is_known_before_sending(registry, owner, vault):
     assert not registry.transaction_known(signed.tx_hash)
     assert registry.receipt(signed.tx_hash) is None
     registry.send(signed)
-    receipt = registry.wait(signed.tx_hash, timeout=20)
+    receipt = registry.wait(signed.tx_hash, timeout=60)
     assert receipt.tx_hash == signed.tx_hash
     assert receipt.gas_used <= prepared.gas
     assert receipt == registry.receipt(signed.tx_hash)
@@ -385,7 +385,7 @@ def test_send__twice__is_one_transaction(registry, owner, vault):
     signed = registry.sign(registry.prepare(registry.rotate(vault), owner.address), owner)
     registry.send(signed)
     registry.send(signed)
-    registry.wait(signed.tx_hash, timeout=20)
+    registry.wait(signed.tx_hash, timeout=60)
     registry.send(signed)
     assert registry.record(vault).version == 2
 
@@ -402,7 +402,7 @@ def test_send__waiting_already__is_no_error(registry, chain, owner, vault):
     finally:
         chain.node.request("evm_setAutomine", True)
         chain.node.request("evm_mine")
-    assert registry.wait(signed.tx_hash, timeout=20)
+    assert registry.wait(signed.tx_hash, timeout=60)
 
 
 def test_send__another_transaction_took_the_nonce__refused(registry, owner, vault):
@@ -410,7 +410,7 @@ def test_send__another_transaction_took_the_nonce__refused(registry, owner, vaul
     second = registry.sign(registry.prepare(registry.revoke_all(vault), owner.address), owner)
     assert first.nonce == second.nonce
     registry.send(first)
-    registry.wait(first.tx_hash, timeout=20)
+    registry.wait(first.tx_hash, timeout=60)
     with pytest.raises(TransactionRefused, match=f"took number {second.nonce}"):
         registry.send(second)
 
@@ -434,7 +434,7 @@ def test_prepare__with_a_nonce__replaces_what_waits(registry, chain, owner, vaul
     finally:
         chain.node.request("evm_setAutomine", True)
         chain.node.request("evm_mine")
-    assert registry.wait(signed.tx_hash, timeout=20)
+    assert registry.wait(signed.tx_hash, timeout=60)
     assert registry.receipt(stuck.tx_hash) is None
 
 
@@ -452,9 +452,9 @@ def test_wait__reverted_since_another_was_first__version_taken(registry, chain, 
         chain.node.request("evm_setAutomine", True)
         chain.node.request("evm_mine")
     won, lost = sent
-    assert registry.wait(won.tx_hash, timeout=20)
+    assert registry.wait(won.tx_hash, timeout=60)
     with pytest.raises(VersionTaken, match="at version 3, this builds on 2"):
-        registry.wait(lost.tx_hash, timeout=20)
+        registry.wait(lost.tx_hash, timeout=60)
     assert registry.record(vault).content_hash == digest("mine")
 
 
@@ -463,17 +463,17 @@ def test_wait__out_of_gas__refused(registry, owner, vault):
     signed = registry.sign(prepared, owner)
     registry.send(signed)
     with pytest.raises(TransactionRefused, match="want of gas"):
-        registry.wait(signed.tx_hash, timeout=20)
+        registry.wait(signed.tx_hash, timeout=60)
 
 
 def test_wait__confirmations__only_when_they_are_there(registry, chain, owner, vault):
     signed = registry.sign(registry.prepare(registry.rotate(vault), owner.address), owner)
     registry.send(signed)
-    receipt = registry.wait(signed.tx_hash, timeout=20)
+    receipt = registry.wait(signed.tx_hash, timeout=60)
     with pytest.raises(TransactionPending, match="too few blocks"):
         registry.wait(signed.tx_hash, timeout=0.2, confirmations=3)
     chain.mine(3)
-    assert registry.wait(signed.tx_hash, timeout=20, confirmations=3) == receipt
+    assert registry.wait(signed.tx_hash, timeout=60, confirmations=3) == receipt
 
 
 def test_receipt__of_another_transaction__not_believed(registry, chain, owner, vault):
@@ -496,4 +496,4 @@ def test_send__node_names_another_hash__not_believed(registry, chain, owner, vau
     signed = registry.sign(registry.prepare(registry.rotate(vault), owner.address), owner)
     with lying(chain.rpc_url, mixed) as url, pytest.raises(NodeUnreachable, match="names another one"):
         Registry.connect(url).send(signed)
-    assert registry.wait(signed.tx_hash, timeout=20)  # it had arrived all the same
+    assert registry.wait(signed.tx_hash, timeout=60)  # it had arrived all the same

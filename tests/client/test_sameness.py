@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from memsync_client.mcp_server.answers import passage
@@ -54,6 +54,7 @@ def test_find__several_memories_in_a_list__are_known_as_the_first() -> None:
     assert TEXTS.find("Salt cost more this May. The works closed.") == SALT
 
 
+@settings(deadline=None)
 @given(st.text(alphabet=st.characters(exclude_categories=["Cs"]), min_size=1, max_size=200).filter(str.strip))
 def test_find__whatever_is_shown_of_a_memory__is_known(text: str) -> None:
     memory = new(text, source=Source("chatgpt"))

@@ -70,7 +70,7 @@ class World:
         """As a new process has it."""
         given: dict[str, Any] = {"confirmations": 0, "max_fee": LIMIT, "say": self.said.append}
         registry = options.pop("registry", self.registry)
-        patience = Patience(blocks=3, seconds=3, timeout=options.pop("timeout", 30))
+        patience = Patience(blocks=3, seconds=3, timeout=options.pop("timeout", 60))
         return Sender(registry, lambda: self.wallet, self.file, patience=patience, **given | options)
 
     def rotating(self, sender: Sender) -> Prepared:

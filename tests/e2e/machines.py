@@ -254,7 +254,7 @@ def end(process: subprocess.Popen[str]) -> None:
     """Ends what was started, by its pid, and closes what it said."""
     process.terminate()
     try:
-        process.wait(timeout=20)
+        process.wait(timeout=60)
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()

@@ -231,7 +231,7 @@ def test_base_uri__not_utf_8__of_a_vault_that_was_taken_over__hides_no_other(
     prepared = registry.prepare(call, stranger.address)
     assert prepared.data.count(b"zz") == 1
     raw = replace(prepared, data=prepared.data.replace(b"zz", b"\xff\xfe"), gas_limit=prepared.gas_limit * 2)
-    registry.wait(registry.submit(raw, stranger, lambda _: None), timeout=20)
+    registry.wait(registry.submit(raw, stranger, lambda _: None), timeout=60)
     hostile = registry.vault_id_of(stranger.address, 1)
     transact(registry, stranger, Call("offer", (hostile, 1, owner.session.config.owner, 2**40 - 1)))
     transact(registry, wallet_of(owner.vault("first")), Call("accept", (hostile,)))

@@ -364,5 +364,5 @@ def test_halves__the_one_that_hears_tools_names_a_trusted_tool__it_is_what_was_s
         assert ("error" in asks(trusted, "Ines has a cat.")) == over_http
         assert vault.waiting() == before + over_http
         theirs.sendall((2**32 - 1).to_bytes(4, "big"))  # nor has the other half gigabytes kept for it
-        half.join(30)
+        half.join(60)
         assert not half.is_alive()

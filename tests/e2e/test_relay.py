@@ -70,7 +70,7 @@ def by(owner: Client, url: str | None) -> Client:
     """The home as another process opens it, with this relayer."""
     other = Client(owner.home, PASSPHRASE, relay=url)
     other.session.__dict__.update(device=owner.session.device, wallet=owner.session.wallet)
-    other.session.relayed.patience = Patience(timeout=3)
+    other.session.relayed.patience = Patience(timeout=60)
     return other
 
 

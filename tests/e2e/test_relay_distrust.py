@@ -22,6 +22,7 @@ from memsync_client.errors import RelayRefused, TransactionPending, TransactionR
 from memsync_client.registry import Registry
 from memsync_client.relayer import MAX_BODY, Relayer, Terms
 from memsync_client.relaying import GOOD_FOR, METHOD, Relayed
+from memsync_client.sending import Patience
 from memsync_client.transactions import Call
 from memsync_client.twins import twins_of
 from memsync_client.vault import Vault
@@ -51,8 +52,13 @@ def owner(chain: Chain, tmp_path: Path) -> Client:
 
 
 def vault_by(owner: Client, url: str | None) -> Vault:
+    return by(owner, url).vault()
+
+
+def vault_in_vain(owner: Client, url: str) -> Vault:
+    """The same, where nothing ever comes of waiting."""
     client = by(owner, url)
-    client.session.relayed.patience = type(client.session.relayed.patience)(timeout=0.3)
+    client.session.relayed.patience = Patience(timeout=0.3)
     return client.vault()
 
 
@@ -74,7 +80,7 @@ def send(chain: Chain, call: dict[str, Any]) -> Any:
     """What a relayer does with a call at last: the receipt."""
     account = chain.node.request("eth_accounts")[3]
     tx_hash = chain.node.request("eth_sendTransaction", {"from": account, "to": call["to"], "data": call["data"]})
-    for _ in range(500):
+    for _ in range(3000):
         if receipt := chain.node.request("eth_getTransactionReceipt", tx_hash):
             return receipt
         time.sleep(0.02)
@@ -100,7 +106,7 @@ def test_relayer__says_that_it_sent_and_did_not__another_way_is_taken_and_its_co
         return {"result": {"tx": f"0x{HASH.hex()}"}}
 
     with relayer(hold) as url, pytest.raises(TransactionPending, match="in no block yet"):
-        vault_by(owner, url).sync()
+        vault_in_vain(owner, url).sync()
     vault = vault_by(owner, None)
     assert vault.waiting() == 1
     vault.sync()
@@ -119,7 +125,7 @@ def test_relayer__holds_it_back_and_sends_it_just_before_another_way_does__commi
         return {"result": {"tx": None}}
 
     with relayer(hold) as url, pytest.raises(TransactionPending):
-        vault_by(owner, url).sync()
+        vault_in_vain(owner, url).sync()
     submit = Registry.submit
 
     def overtaken(self: Registry, *given: Any) -> bytes:
@@ -246,7 +252,7 @@ def ask(relay: Relay, data: bytes, **changed: Any) -> dict[str, Any]:
     registry = relay.client.session.registry
     call = {"chainId": registry.chain_id, "to": registry.address, "data": f"0x{data.hex()}"} | changed
     asked = {"jsonrpc": "2.0", "id": 1, "method": METHOD, "params": [call]}
-    answer: dict[str, Any] = requests.post(relay.url, json=asked, timeout=30).json()
+    answer: dict[str, Any] = requests.post(relay.url, json=asked, timeout=60).json()
     return answer
 
 
@@ -358,7 +364,7 @@ def test_relay__call_that_needs_more_gas_once_it_is_to_be_sent__is_refused_and_n
     [(b"x" * (MAX_BODY + 1), "application/json", 400), (b"{}", "text/plain", 400), (b"[", "application/json", 200)],
 )
 def test_relay__request_of_another_form__is_refused(paying: Relay, body: bytes, kind: str, status: int) -> None:
-    answer = requests.post(paying.url, data=body, headers={"Content-Type": kind}, timeout=10)
+    answer = requests.post(paying.url, data=body, headers={"Content-Type": kind}, timeout=60)
     assert answer.status_code == status
     assert status == 400 or "error" in answer.json()
 

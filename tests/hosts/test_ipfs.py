@@ -19,7 +19,7 @@ from tests.nodes import Chain
 
 def pinned(url: str, blob_hash: bytes) -> bool:
     """Whether the node says that it keeps a block."""
-    return requests.post(f"{url}/api/v0/pin/ls?arg={cid_of(blob_hash)}", timeout=20).ok
+    return requests.post(f"{url}/api/v0/pin/ls?arg={cid_of(blob_hash)}", timeout=60).ok
 
 
 def test_put__blobs_of_each_size__are_pinned_raw_blocks(ipfs: str) -> None:

@@ -177,7 +177,8 @@ class HostedVault(KeptVault):
 
         ``evm:`` needs ``on_chain``, the owner's yes to what EVM_MEANS says. Killed anywhere, it can be done again: what
         is there already is not sent twice, and a deletion that was begun, or could not be done, goes on; so it does
-        with the next sync. Raises BlobMissing where a blob that is needed is nowhere.
+        with the next sync. Raises BlobMissing where a blob that is needed is nowhere, InvalidRequest while the deletion
+        of the move before can't be done.
         """
         base_uri = whole(base_uri)
         if base_uri == EVM and not on_chain:
@@ -220,6 +221,11 @@ class HostedVault(KeptVault):
             before = self._on_newest(self._leave)
             if (landed or before is not None) and self.record().base_uri == base_uri:  # an earlier process had sent it
                 return Move(base_uri, 0, 0, 0, landed, before or ())
+            if before and (old := self.leaving()):  # one host of before is kept in mind
+                raise InvalidRequest(
+                    f"{old.base_uri} still has {len(old.blobs)} blobs that the move before this one was to delete.",
+                    f"Move on when it answers again. If it is gone for good: {letting_go_of(old.base_uri)}",
+                )
             moved = self._on_newest(attempt)
             after = self._on_newest(self._leave) if delete_old else None
             return replace(moved, left=(*(before or ()), *(after or ())))

@@ -321,6 +321,21 @@ def test_sync__old_host_away_after_a_move__says_so_and_goes_on_when_it_is_back(l
     assert content(tmp_path / "first") == {}
 
 
+def test_move__deletion_of_the_move_before_is_not_done__refused_until_it_is_or_is_let_go_of(
+    landed: Vault, tmp_path: Path
+) -> None:
+    (tmp_path / "third").mkdir()
+    (tmp_path / "first").rename(tmp_path / "away")
+    with pytest.raises(InvalidRequest, match="still has") as refused:
+        landed.move(str(tmp_path / "third"))
+    assert f"memsync host forget {(tmp_path / 'first').as_uri()}/" in refused.value.next_step
+    assert content(tmp_path / "third") == {}
+    (tmp_path / "away").rename(tmp_path / "first")
+    landed.move(str(tmp_path / "third"))
+    assert content(tmp_path / "first") == {}
+    assert landed.verify().memories == 3
+
+
 def test_let_host_go__of_an_old_host_that_is_gone__is_said_no_more_and_deletes_nothing(
     landed: Vault, tmp_path: Path
 ) -> None:

@@ -311,3 +311,15 @@ def test_connect__again_while_the_keyring_does_not_give_the_passphrase__the_gran
             connecting.connect(owner, plan)
         assert connecting.disconnect(vault, link, connecting.edits_without(link))
         assert vault.grants() == []
+
+
+def test_disconnect__of_a_vault_that_was_closed__destroys_the_key_and_then_it_can_be_let_go(machine: Machine) -> None:
+    machine.data("vault", "new", "plans")
+    made = machine.data("connect", "cursor", "--vault", "plans", "--yes")
+    machine.data("vault", "close", "plans", "--yes")
+    refused = machine.refusal("vault", "let-go", "plans", "--yes")
+    assert refused["next_step"] == "First: memsync disconnect cursor --vault plans"
+    assert machine.data("disconnect", "cursor", "--vault", "plans", "--yes")["transactions"] == []
+    assert not Path(made["home"]).exists()
+    machine.data("vault", "let-go", "plans", "--yes")
+    assert [item["name"] for item in machine.data("vault", "list")] == ["novel"]

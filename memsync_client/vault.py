@@ -14,6 +14,7 @@ from . import memories
 from .access import NewKeys
 from .committing import Batch, Landed, NewKeyring
 from .errors import (
+    AccessEnded,
     InvalidRequest,
     MemSyncError,
     Rollback,
@@ -152,7 +153,8 @@ class Vault(GoingOnVault):
         return self._outbox.count()
 
     def tips(self, progress: Progress | None = None) -> dict[bytes, list[Memory]]:
-        """The living revisions by memory id: what is committed, and what waits here. Two for one id are a conflict."""
+        """The living revisions by memory id: what is committed, and what waits here. Two for one id are a conflict. Of
+        a vault that is another's by now, and opens no more, what still waits here for it."""
         # Before the chain, so that what another process commits meanwhile is in one of the two.
         waiting = self._entries()
 
@@ -164,7 +166,13 @@ class Vault(GoingOnVault):
             fresh = list(self._fresh(view, waiting, committed))
             return memories.tips([entry.memory for entry in committed] + fresh)
 
-        return self._reading(read)
+        try:
+            return self._reading(read)
+        except AccessEnded:
+            if not (waiting and self.over):
+                raise
+            self._session.say(f'"{self.label}" is {self.over}: what waits here for it is all that opens')
+            return memories.tips(memory for waits in waiting for memory in waits.memories)
 
     def _count(self, view: View, committed: list[Entry]) -> None:
         record, roster, count = view.record, view.keyring.roster, len({entry.memory.id for entry in committed})

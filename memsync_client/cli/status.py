@@ -10,7 +10,6 @@ from datetime import UTC, datetime
 from typing import Any
 
 from ..client import Client
-from ..glance import CLOSED, over
 from ..home import KitNote
 from ..session import PRACTICE_CHAIN
 from ..standing import ReaderStanding, Standing, VaultStanding, standing
@@ -192,10 +191,10 @@ def _steps(found: Standing) -> list[str]:
             if not reader.living:
                 steps.append(f"memsync sync --vault {vault.name}   ({reader.name or reader.address} ended: new keys)")
     steps += [
-        f"memsync export --format jsonl --vault {shlex.quote(vault.name)} -o FILE   (has what waits for that closed"
-        " vault, too: import it into another)"
+        f"memsync export --format jsonl --vault {shlex.quote(vault.name)} -o FILE   (has what it can't take any"
+        " more: import that into another vault)"
         for vault in found.vaults
-        if vault.over == over(CLOSED) and vault.waiting
+        if vault.over and vault.waiting
     ]
     if not living:
         steps.append("memsync vault new NAME")

@@ -120,12 +120,9 @@ def _left_waiting(vault: Vault) -> str:
     """What to do with what waits for a vault that is over."""
     if not (waits := vault.waiting()):
         return ""
-    none = f" It takes none of the {counted(waits, 'memory', 'memories')} waiting here"
-    if not vault.closed:
-        return f"{none}."
     export = f"memsync export --format jsonl --vault {shlex.quote(vault.label)} -o FILE"
-    kept = f"`{export}` has them too, and another vault takes them by `memsync import`."
-    return f"{none}: {kept}"
+    kept = f"`{export}` has them, and another vault takes them by `memsync import`."
+    return f" It takes none of the {counted(waits, 'memory', 'memories')} waiting here: {kept}"
 
 
 def _would_sync(app: App, vaults: list[Vault]) -> None:

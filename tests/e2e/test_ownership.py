@@ -85,6 +85,7 @@ def test_offer__with_a_card__the_new_owner_reads_goes_on_and_is_alone(
     assert (offered["new_owner"], len(offered["transactions"])) == (bram.address, 2)
     assert ines.data("vault", "list")[0]["name"] == "novel"  # still hers
 
+    ines.client.vault("novel").remember("She did not sync this.")
     assert bram.data("vault", "accept", vault_id, "--dry-run")["dry_run"] is True
     taken = bram.data("vault", "accept", vault_id, "--yes")
     assert (taken["vault"], taken["opens"], len(taken["transactions"])) == ("novel", True, 2)
@@ -96,9 +97,11 @@ def test_offer__with_a_card__the_new_owner_reads_goes_on_and_is_alone(
     assert texts(novel) == ["Ines is left-handed."]
     novel.remember("Bram goes on from here.")
     novel.sync()
-    for shut in (again(ines.client).vault(), reader.reader):
-        with pytest.raises(AccessEnded):
-            texts(shut)
+    with pytest.raises(AccessEnded):
+        texts(reader.reader)
+    with pytest.raises(AccessEnded):
+        again(ines.client).vault().roster()
+    assert texts(again(ines.client).vault()) == ["She did not sync this."]  # and nothing of the vault
     status = ines.machine.quick(passphrase=None).out
     assert f"owned by {bram.address} now" in status
     log = bram.machine.quick("log", passphrase=None).out

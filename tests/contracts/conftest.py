@@ -7,7 +7,9 @@ from ape.contracts import ContractInstance
 from ape.managers.accounts import TestAccountManager
 from ape.managers.chain import ChainManager
 from ape.managers.project import ProjectManager
+from ape_ethereum.ecosystem import Ethereum
 from ape_ethereum.trace import Trace
+from ape_ethereum.transactions import TransactionType
 from ape_foundry.provider import FoundryProvider
 from requests import sessions
 
@@ -28,6 +30,7 @@ def quick() -> Iterator[None]:
         _know_the_errors_of_a_contract(patch)
         _know_whether_blocks_are_mined(patch)
         _know_the_receipts(patch)
+        _know_the_kind_of_transactions(patch)
         yield
 
 
@@ -64,6 +67,18 @@ def _know_the_receipts(patch: pytest.MonkeyPatch) -> None:
         return chain.history._hash_to_receipt_map.get(transaction_hash) or look(chain, transaction_hash)
 
     patch.setattr(ChainManager, "get_receipt", get_receipt)
+
+
+def _know_the_kind_of_transactions(patch: pytest.MonkeyPatch) -> None:
+    """Else the configuration of the network is read and checked anew for each call."""
+    made: Any = Ethereum.default_transaction_type
+    known: list[TransactionType] = []
+
+    def kind(ecosystem: Ethereum) -> TransactionType:
+        known[:] = known or [made.fget(ecosystem)]
+        return known[0]
+
+    patch.setattr(Ethereum, "default_transaction_type", property(kind))
 
 
 @pytest.fixture(scope="session")

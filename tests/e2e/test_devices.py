@@ -128,15 +128,15 @@ def test_edit__on_two_devices__is_a_conflict_until_settled(both: tuple[Vault, Va
     assert texts(one) == texts(other) == ["Ines is ambidextrous.", "Ines is right-handed."]
 
     command = Machine(laptop.home.folder)
-    done = command.run("--home", str(laptop.home.folder), "list", "--vault", one.label)
+    done = command.quick("--home", str(laptop.home.folder), "list", "--vault", one.label)
     assert done.code == 0, done.err
     short = memory.id.hex()[:8]
     assert f"Edits of {short} contradict each other: settle each with `memsync edit ID TEXT`." in done.out
     assert done.out.count(short) == 3
-    listed = command.run("--home", str(laptop.home.folder), "list", "--vault", one.label, "--json").answer["data"]
+    listed = command.quick("--home", str(laptop.home.folder), "list", "--vault", one.label, "--json").answer["data"]
     assert [item["conflict"] for item in listed] == [True, True]
     asked = ("recall", "right-handed", "--vault", one.label, "--json")
-    found = command.run("--home", str(laptop.home.folder), *asked).answer["data"]
+    found = command.quick("--home", str(laptop.home.folder), *asked).answer["data"]
     assert [item["conflict"] for item in found] == [True]
 
     one.edit(memory.id.hex()[:8], "Ines is left-handed since the fall.")

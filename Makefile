@@ -6,6 +6,8 @@ UPGRADE ?=
 
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export SOLCX_BINARY_PATH := $(CURDIR)/.venv/solc
+# Else each of some hundred processes would compile anew what it loads.
+unexport PYTHONDONTWRITEBYTECODE
 # Seven times as fast as the one that Ape brings along.
 export ETH_HASH_BACKEND := pysha3
 

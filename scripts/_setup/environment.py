@@ -10,10 +10,12 @@ Ape, and forge. ``environment.py hosts`` brings an IPFS node, ``environment.py i
 
 from __future__ import annotations
 
+import compileall
 import fcntl
 import hashlib
 import os
 import platform
+import re
 import shlex
 import shutil
 import signal
@@ -30,9 +32,10 @@ BIN = VENV / "bin"
 HOSTS_FOLDER = VENV / "hosts"
 INSPECTOR_FOLDER = VENV / "inspector"
 PROOFS_VENV = ROOT / ".venv-proofs"
-# Without bytecode: most of what is installed is never imported, and compiling all of it takes half of the time.
-PIP_OPTIONS = ("-m", "pip", "install", "--quiet", "--no-input", "--no-compile", "--disable-pip-version-check")
+PIP_OPTIONS = ("-m", "pip", "install", "--quiet", "--no-input", "--disable-pip-version-check")
 PIP_INSTALL = (BIN / "python", *PIP_OPTIONS)
+SITE = VENV / "lib" / "python3.11" / "site-packages"
+SELDOM_IMPORTED = re.compile(r"/site-packages/(cfnlint|moto|mpmath|networkx|samtranslator|sympy)/|/tests/")
 LOG = VENV / "setup.log"
 SOLC_FOLDER = VENV / "solc"
 SOLC_JS = ROOT / "scripts" / "_setup" / "solc.js"
@@ -131,7 +134,10 @@ def install_python_packages() -> str:
     """Install exactly what the lock names; a package with another hash is refused."""
     print("  Python packages from requirements.lock ...", flush=True)
     run("pip", *PIP_INSTALL, "--require-hashes", "--requirement", "requirements-build.lock")
-    run("pip", *PIP_INSTALL, "--no-build-isolation", "--require-hashes", "--requirement", "requirements.lock")
+    options = ("--no-build-isolation", "--no-compile", "--require-hashes")
+    run("pip", *PIP_INSTALL, *options, "--requirement", "requirements.lock")
+    # pip would compile all of it on one processor, and that takes half of the time. What does not compile is no error.
+    compileall.compile_dir(SITE, quiet=2, workers=0, rx=SELDOM_IMPORTED)
     return "Python packages"
 
 

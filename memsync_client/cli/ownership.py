@@ -231,7 +231,7 @@ def vault_close(app: App, name: str, successor: bytes | None, dry_run: bool, yes
         )
 
 
-@click.command("let-go", short_help="Take a vault that is closed, or another's by now, out of this home.")
+@click.command("let-go", short_help="Take a vault that is closed, or another's now, out of this home.")
 @click.argument("name", metavar="VAULT", shell_complete=vault_names)
 @_dry_run
 @_yes

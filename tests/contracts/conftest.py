@@ -2,7 +2,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from ape.api import ReceiptAPI, TestAccountAPI
+from ape.api import ProviderAPI, ReceiptAPI, TestAccountAPI
 from ape.contracts import ContractInstance
 from ape.managers.accounts import TestAccountManager
 from ape.managers.chain import ChainManager
@@ -13,7 +13,9 @@ from ape_ethereum.transactions import TransactionType
 from ape_foundry.provider import FoundryProvider
 from requests import sessions
 
-from scripts._artifact import compiled
+from scripts._artifact import Artifact, compiled
+from scripts._deployment import Deployment
+from scripts.deploy import deploy
 
 from .helpers import DAY, create
 
@@ -137,3 +139,28 @@ def vault(registry: ContractInstance, owner: TestAccountAPI) -> bytes:
 def soon(chain: ChainManager) -> int:
     """An expiry in the future, in Unix seconds."""
     return int(chain.pending_timestamp) + 90 * DAY
+
+
+@pytest.fixture(scope="session")
+def artifacts() -> tuple[Artifact, ...]:
+    """All contracts, compiled."""
+    return compiled()
+
+
+@pytest.fixture(scope="session")
+def artifact(artifacts: tuple[Artifact, ...]) -> Artifact:
+    """The registry's."""
+    return artifacts[0]
+
+
+@pytest.fixture
+def provider(owner: TestAccountAPI) -> ProviderAPI:
+    return owner.provider
+
+
+@pytest.fixture
+def deployment(artifact: Artifact, owner: TestAccountAPI) -> Deployment:
+    """Of the registry, by the script."""
+    made = deploy(artifact, owner)
+    assert made is not None
+    return made

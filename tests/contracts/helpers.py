@@ -6,7 +6,7 @@ from hashlib import sha256
 from typing import Any
 
 import pytest
-from ape.api import ReceiptAPI, TestAccountAPI
+from ape.api import ProviderAPI, ReceiptAPI, TestAccountAPI
 from ape.contracts import ContractInstance
 from ape.exceptions import CustomError, VirtualMachineError
 from eth_utils import keccak
@@ -141,3 +141,8 @@ def end_counter(registry: ContractInstance, vault: bytes, lowest_bit: int, bits:
 def reach_last_tenure(registry: ContractInstance, vault: bytes) -> None:
     end_counter(registry, vault, lowest_bit=224, bits=16)
     assert record_of(registry, vault).tenure == 65_535
+
+
+def set_code(provider: ProviderAPI, address: str, code: str) -> None:
+    """Puts code, in hex, at an address of anvil."""
+    provider.make_request("anvil_setCode", [address, code])

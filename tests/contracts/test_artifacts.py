@@ -9,14 +9,9 @@ import pytest
 from click.testing import CliRunner
 
 from scripts import export_abi
-from scripts._artifact import CONTRACTS, CREATE2_DEPLOYER, Artifact, compiled
+from scripts._artifact import CONTRACTS, CREATE2_DEPLOYER, Artifact
 
 ROOT = Path(__file__).resolve().parents[2]
-
-
-@pytest.fixture(scope="module")
-def artifacts() -> tuple[Artifact, ...]:
-    return compiled()
 
 
 def test_exported__files_of_the_client__are_what_the_compiler_gives(artifacts: tuple[Artifact, ...]) -> None:

@@ -1,5 +1,4 @@
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 from ape.api import ProviderAPI, ReceiptAPI, TestAccountAPI
@@ -7,11 +6,7 @@ from ape.contracts import ContractInstance
 from ape.managers.accounts import TestAccountManager
 from ape.managers.chain import ChainManager
 from ape.managers.project import ProjectManager
-from ape_ethereum.ecosystem import Ethereum
 from ape_ethereum.trace import Trace
-from ape_ethereum.transactions import TransactionType
-from ape_foundry.provider import FoundryProvider
-from requests import sessions
 
 from scripts._artifact import Artifact, compiled
 from scripts._deployment import Deployment
@@ -21,66 +16,14 @@ from .helpers import DAY, create
 
 
 @pytest.fixture(scope="session", autouse=True)
-def quick() -> Iterator[None]:
-    """Keeps Ape from tracing each transaction to print its call tree or console logs, a third of the time, and from
-    asking and computing the same again and again, another third."""
+def silent() -> Iterator[None]:
+    """Keeps Ape from tracing each transaction to print its call tree or console logs: a third of the time."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Trace, "show", lambda *_, **__: None)
         patch.setattr(ReceiptAPI, "show_debug_logs", lambda _: None)
-        # Else requests looks for one in the whole environment, at each of a dozen requests a transaction.
-        patch.setattr(sessions, "get_environ_proxies", lambda *_, **__: {})
-        _know_the_errors_of_a_contract(patch)
-        _know_whether_blocks_are_mined(patch)
-        _know_the_receipts(patch)
-        _know_the_kind_of_transactions(patch)
+        # Else requests looks for a proxy in the whole environment, at each of a dozen requests a transaction.
+        patch.setenv("NO_PROXY", "127.0.0.1")
         yield
-
-
-def _know_the_errors_of_a_contract(patch: pytest.MonkeyPatch) -> None:
-    """Else each refusal compares all errors of the contract with each other."""
-    made, known = ContractInstance._errors_.func, dict[tuple[str, ...], Any]()
-
-    def errors(contract: ContractInstance) -> Any:
-        key = (contract.address, *(error.signature for error in contract.contract_type.errors))
-        if key not in known:
-            known[key] = made(contract)
-        return known[key]
-
-    patch.setattr(ContractInstance, "_errors_", property(errors))
-
-
-def _know_whether_blocks_are_mined(patch: pytest.MonkeyPatch) -> None:
-    """Else the node is asked once for each fixture of each test, and at each transaction. Only tests set it."""
-    mining: Any = FoundryProvider.auto_mine
-    said = [True]
-
-    def say(provider: FoundryProvider, value: bool) -> None:
-        mining.fset(provider, value)
-        said[0] = value
-
-    patch.setattr(FoundryProvider, "auto_mine", property(lambda _: said[0], say))
-
-
-def _know_the_receipts(patch: pytest.MonkeyPatch) -> None:
-    """Else each receipt is first looked for among the accounts of the node."""
-    look = ChainManager.get_receipt
-
-    def get_receipt(chain: ChainManager, transaction_hash: str) -> ReceiptAPI:
-        return chain.history._hash_to_receipt_map.get(transaction_hash) or look(chain, transaction_hash)
-
-    patch.setattr(ChainManager, "get_receipt", get_receipt)
-
-
-def _know_the_kind_of_transactions(patch: pytest.MonkeyPatch) -> None:
-    """Else the configuration of the network is read and checked anew for each call."""
-    made: Any = Ethereum.default_transaction_type
-    known: list[TransactionType] = []
-
-    def kind(ecosystem: Ethereum) -> TransactionType:
-        known[:] = known or [made.fget(ecosystem)]
-        return known[0]
-
-    patch.setattr(Ethereum, "default_transaction_type", property(kind))
 
 
 @pytest.fixture(scope="session")

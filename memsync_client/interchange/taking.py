@@ -23,7 +23,7 @@ class Taken:
     """Drafts as a reader finds them, and counts of what it leaves out."""
 
     def __init__(self) -> None:
-        self._drafts: dict[tuple[Source | None, str], Draft] = {}
+        self._drafts: dict[tuple[Source | None, str | None], Draft] = {}
         self._skipped: Counter[str] = Counter()
 
     def add(
@@ -49,8 +49,13 @@ class Taken:
                 raise InvalidImport(f"A memory of it can't be kept: {error.cause}", error.next_step) from None
 
     def keep(self, draft: Draft) -> None:
-        """Takes in a draft as it is."""
-        self._drafts.setdefault((draft.source, draft.content), draft)
+        """Takes in a draft as it is, once. Of an id that comes with several texts the last one counts: else each would
+        be an edit of the other, at every import."""
+        named = draft.source is not None and draft.source.foreign_id is not None
+        name = (draft.source, None if named else draft.content)
+        if self._drafts.setdefault(name, draft).content != draft.content:
+            self._drafts[name] = draft
+            self.leave("earlier texts of an id that comes again")
 
     def leave(self, what: str, count: int = 1) -> None:
         """Counts something that has no place in a vault."""

@@ -81,6 +81,13 @@ def test_mem0__gives_its_memories(value: Any, indent: int | None) -> None:
     assert report.skipped == {"field user_id": 1}
 
 
+def test_read__id_that_comes_with_several_texts__the_last_counts() -> None:
+    texts = ("Ines is left-handed.", "Ines is right-handed.", "Ines is both-handed.")
+    report = read(json.dumps([MEM0 | {"memory": text} for text in (*texts, texts[-1])]))
+    assert contents(report) == [texts[-1]]
+    assert report.skipped["earlier texts of an id that comes again"] == 2
+
+
 def test_mem0__without_text__names_the_entry() -> None:
     assert cause(json.dumps([MEM0, {"memory": None}])) == "file, entry 2: It has no text."
 

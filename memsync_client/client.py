@@ -195,12 +195,14 @@ class Client:
         return [vault for vault in self.vaults() if not vault.over]
 
     def opened(self) -> list[tuple[Vault, Roster]]:
-        """The living vaults known here that open, with their rosters. The others are named and passed over, and stand
-        in ``shut``: one that is hostile or broken must not stop what concerns all. One that is over takes no key any
-        more, and what concerns all does not concern it."""
+        """The owner's vaults known here that open, with their rosters. The others are named and passed over, and stand
+        in ``shut``: one that is hostile or broken must not stop what concerns all. One that is over, as the chain shows
+        it now, takes no key any more, and what concerns all does not concern it."""
         found: list[tuple[Vault, Roster]] = []
-        for vault in self.living():
+        for vault in self.vaults():
             try:
+                if vault.over and not vault.owned():
+                    continue
                 roster = vault.roster()
                 found += [] if vault.over else [(vault, roster)]  # the chain has just shown that
                 self.shut.pop(vault.label, None)

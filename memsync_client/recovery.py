@@ -116,12 +116,13 @@ def kit_sheet(client: Client) -> Sheet:
 
 
 def check_kit(client: Client, kit: HolderKey) -> list[KitLine]:
-    """Whether a kit opens the present keyring of each living vault known here. Needs no passphrase, and commits
-    nothing."""
-    lines = []
-    for vault in client.living():
+    """Whether a kit opens the present keyring of each of the owner's vaults known here. Needs no passphrase, and
+    commits nothing."""
+    lines, session = [], client.session
+    for vault in client.vaults():
         record = vault.record()
-        session = client.session
+        if record.owner != session.config.owner:
+            continue
         fetch = session.hosts.blobs(session.config.blobs or record.base_uri, record.vault_id).fetch
         try:
             open_first(vault.place, record, fetch, [kit.xwing])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -17,7 +18,8 @@ from memsync_client.errors import AccessEnded, InvalidRequest
 from memsync_client.glance import CLOSED, note_owner
 from memsync_client.keeping import Level
 from memsync_client.keyring import Role
-from memsync_client.keys import PrivateKey
+from memsync_client.keys import HolderKey, PrivateKey
+from memsync_client.recovery import KitLine, check_kit, set_kit
 from tests.e2e.machines import Machine, again, grant, keystore, new_machine, new_vault, texts
 from tests.nodes import Chain, running_chain, transact
 
@@ -265,6 +267,15 @@ def test_let_go__of_a_closed_vault__asks_and_frees_its_name_and_the_old_key(ines
     assert (list(ines.client.home.labels()), folder.exists()) == (["diary"], False)
     assert len(diary.rekey()) == 1
     assert ines.client.new_vault("novel").vault.place != novel.place
+
+
+def test_kit__chain_took_back_that_the_vault_is_anothers__is_put_into_it_and_checked(ines: Person) -> None:
+    kit = HolderKey(os.urandom(32))
+    folder = ines.client.home.vault_folder(ines.client.vault("novel").place.vault_id)
+    note_owner(folder, "0x" + "11" * 20, ours=False)
+    set_kit(ines.client, kit.xwing.public)
+    note_owner(folder, "0x" + "11" * 20, ours=False)
+    assert check_kit(ines.client, kit) == [KitLine("novel", opens=True)]
 
 
 def test_let_go_and_rekey__chain_took_back_what_it_showed_of_the_owner__the_vault_is_asked_for_anew(

@@ -224,7 +224,8 @@ class HostedVault(KeptVault):
             if before and (old := self.leaving()):  # one host of before is kept in mind
                 raise InvalidRequest(
                     f"{old.base_uri} still has {len(old.blobs)} blobs that the move before this one was to delete.",
-                    f"Move on when it answers again. If it is gone for good: {letting_go_of(old.base_uri)}",
+                    "Move on when it answers again, and `memsync repair` has brought what only it may still have."
+                    f" If it is gone for good: {letting_go_of(old.base_uri)}",
                 )
             moved = self._on_newest(attempt)
             after = self._on_newest(self._leave) if delete_old else None

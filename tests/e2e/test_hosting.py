@@ -367,6 +367,9 @@ def test_sync__present_host_has_lost_a_blob__it_stays_on_the_old_one(
     (second / pack).write_bytes(b"other bytes")
     landed.sync()
     assert set(content(tmp_path / "first")) == {pack}
+    with pytest.raises(InvalidRequest, match="still has 1 blobs") as refused:
+        landed.move(str(tmp_path / "third"))
+    assert "memsync repair" in refused.value.next_step
     landed.repair()
     landed.sync()
     assert content(tmp_path / "first") == {}

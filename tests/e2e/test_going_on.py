@@ -397,7 +397,15 @@ def test_restore__of_a_device_key_file_after_hostile_keyrings__goes_on_with_the_
     assert "With the owner's wallet this key goes on from before it: --wallet WALLET." in refused["next_step"]
     assert new.refusal("list")["name"] == "NotInitialised"
 
-    (line,) = new.data(*words, "--wallet", str(world.desk.home.wallet))
+    words += ["--wallet", str(world.desk.home.wallet)]
+    brought = world.chain.registry().keyring_history(world.vault.place.vault_id)
+    owners = [blob for blob, _, actor in brought if actor == world.desk.session.config.owner][-1]
+    blob = world.folder / "blobs" / owners.hex()
+    kept = blob.read_bytes()
+    blob.unlink()  # nothing vouches for what opens then
+    assert new.refusal(*words)["name"] == "AccessEnded"
+    world.store(kept)
+    (line,) = new.data(*words)
     assert (line["name"], line["memories"]) == ("novel", None)
     assert "was never added, or has been left out" in line["trouble"]
     gone = new.data("vault", "go-on", "--yes")

@@ -148,6 +148,9 @@ def repair(app: App, name: str | None, dry_run: bool) -> None:
     client = app.client()
     lost = False
     for target in [client.vault(name)] if name else client.vaults():
+        if not name and not target.owned() and not target.closed:
+            app.line(f"{target.label}: {target.over}.")  # and opens here no more: that stops none of the others
+            continue
         with progress_bar(app, f"looking at {target.label}") as step:
             done = target.repair(dry_run=dry_run, progress=step)
         for host in done.hosts:

@@ -115,6 +115,7 @@ def test_offer__with_a_card__the_new_owner_reads_goes_on_and_is_alone(
         (1, None),
         (0, f"owned by {bram.address} now"),
     ]
+    assert [item["name"] for item in ines.data("repair")] == ["diary"]
     assert len(again(ines.client).vault().rekey()) == 1
     ines.data("vault", "let-go", "novel", "--yes")
     assert list(ines.client.home.labels()) == ["diary"]

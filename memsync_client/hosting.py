@@ -28,7 +28,8 @@ PUBLIC_HOSTS = (
 )
 _SLICE = 32  # blobs in memory at once
 _EARLIER = "earlier head, for verify alone"
-# What is to be deleted from the host ``old`` once the chain names ``new``, noted before that is sent.
+# What is to be deleted from the host ``old`` once the chain names ``new``, noted before that is sent; ``new`` is empty
+# when it was seen to name it, whatever another device has it name since.
 LEAVING = "leaving"  # in the folder of a vault
 _LEAVING = {"old": str, "new": str, "blobs": list}
 
@@ -82,15 +83,15 @@ class HostedVault(KeptVault):
     """An opened vault and its hosts."""
 
     def _leave(self, view: View) -> tuple[bytes, ...] | None:
-        """Deletes from the host of before what a move to the present one, which is final, was to delete there. Returns
-        what it still has, and tries that again the next time; None where nothing was to be deleted.
+        """Deletes from the host of before what a move, which is final, was to delete there. Returns what it still has,
+        and tries that again the next time; None where nothing was to be deleted.
 
         Nothing goes that the vault names and its present host does not give back, and nothing at all where the two
         turn out to be one host.
         """
         kept = self._sealed(LEAVING)
         note = kept.read(_LEAVING)
-        if note is None or note["new"] != view.record.base_uri:
+        if note is None or note["new"] not in ("", view.record.base_uri):
             return None
         blobs, doomed = self._blobs(view.record), set(note["blobs"])
         left, again = doomed, True
@@ -108,7 +109,7 @@ class HostedVault(KeptVault):
             gone = f"If it is gone for good: {letting_go_of(note['old'])}"
             self._session.say(f"the host of before still has the vault's blobs: {error.cause} {gone}")
         if left and again:
-            kept.write(note | {"blobs": sorted(left)})
+            kept.write(note | {"new": "", "blobs": sorted(left)})
         else:
             kept.remove()
         if len(left) < len(doomed):
@@ -159,7 +160,7 @@ class HostedVault(KeptVault):
         view = self._view(record)
         blobs = self._blobs(record)
         note = self._sealed(LEAVING).read(_LEAVING)
-        if note and note["new"] == record.base_uri == whole(base_uri):
+        if note and record.base_uri == whole(base_uri) and note["new"] in ("", record.base_uri):
             return Move(whole(base_uri), 0, 0, left=tuple(note["blobs"]))
         target = self._target(view, base_uri)
         needed = self._needed(view, blobs)

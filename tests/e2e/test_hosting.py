@@ -321,6 +321,25 @@ def test_sync__old_host_away_after_a_move__says_so_and_goes_on_when_it_is_back(l
     assert content(tmp_path / "first") == {}
 
 
+def test_sync__old_host_away_and_another_device_has_moved_on__goes_on_when_it_is_back(
+    landed: Vault, owner: Client, tmp_path: Path
+) -> None:
+    (tmp_path / "first").rename(tmp_path / "away")
+    landed.sync()
+    kept = landed._folder / "leaving"
+    note = kept.read_bytes()
+    kept.unlink()
+    (tmp_path / "third").mkdir()
+    landed.move(str(tmp_path / "third"))  # as by a device that knows nothing of the first host
+    kept.write_bytes(note)
+    (tmp_path / "away").rename(tmp_path / "first")
+    moved_on = again(owner).vault()
+    moved_on.sync()
+    assert content(tmp_path / "first") == {}
+    assert moved_on.leaving() is None
+    assert moved_on.verify().memories == 3
+
+
 def test_move__deletion_of_the_move_before_is_not_done__refused_until_it_is_or_is_let_go_of(
     landed: Vault, tmp_path: Path
 ) -> None:

@@ -178,7 +178,7 @@ def repair(app: App, name: str | None, dry_run: bool) -> None:
                 ],
             }
         )
-    nothing = [] if app.done else ["No vault yet. Next: memsync vault new NAME"]
+    nothing = [] if client.vaults() else ["No vault yet. Next: memsync vault new NAME"]
     last = ["What is nowhere may be in a backup of a host, or on another device: run repair there."] if lost else []
     app.result(app.done, *nothing, *last)
 

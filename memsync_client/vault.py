@@ -20,7 +20,7 @@ from .errors import (
     Rollback,
 )
 from .following import Following, Waits
-from .glance import over, write_glance
+from .glance import write_glance
 from .going_on import GoingOnVault
 from .import_ids import identified, imported_id
 from .inbox import Proposal
@@ -120,8 +120,7 @@ class Vault(GoingOnVault):
         self._let_wait(items)
 
     def _let_wait(self, items: Iterable[Memory], *, imported: bool = False) -> None:
-        """Adds ``items`` to the outbox, in entries of about a megabyte: whoever makes or reads one holds it several
-        times over."""
+        """Adds ``items`` to the outbox, in entries of about a megabyte: one is in memory several times over."""
         names: list[str] = []
         try:
             for part in gathered((item, len(item.content.encode()) + _OTHER_FIELDS) for item in items):
@@ -217,8 +216,17 @@ class Vault(GoingOnVault):
         committed (True) or dropped (False); they wait on where it is not said. A practice chain that has lost blocks
         gets them again; on others that needs ``accept_rollback``.
         """
-        if (record := self.record()).owner != self._session.config.owner:
-            return SyncResult(0, 0, record.version, None, over=over(record.owner))
+        if not self.over or self.owned():
+            try:
+                return self._sync(keep_private, keep_edits, accept_rollback, progress)
+            except MemSyncError:
+                if not self.over:  # found out on the way
+                    raise
+        return SyncResult(0, 0, self._version, None, over=self.over)
+
+    def _sync(
+        self, keep_private: bool | None, keep_edits: bool | None, accept_rollback: bool, progress: Progress | None
+    ) -> SyncResult:
         if self._session.home.next_key.exists():
             try:
                 self.rekey()  # an earlier process did not finish
@@ -232,6 +240,8 @@ class Vault(GoingOnVault):
 
             def attempt(view: View) -> SyncResult:
                 nonlocal batch
+                if self.over:
+                    return SyncResult(0, 0, view.record.version, None, over=self.over)
                 self._leave(view)
                 if len(self._outbox.names()) > _FEW_ENTRIES:  # a keystore takes 256 MB, best before all of that does
                     with suppress(MemSyncError):  # whoever commits nothing needs no wallet
@@ -292,8 +302,7 @@ class Vault(GoingOnVault):
         return Batch.of(self.place, keys, fresh, found.names, start=start, limit=blobs.limit), found
 
     def _waiting(self) -> Collection[Waiting]:
-        """The entries that wait now: in memory, or where they are many read anew each time that they are gone
-        through."""
+        """The entries that wait now; where they are many, read anew each time that they are gone through."""
         names = self._outbox.names()
         if len(names) <= _FEW_ENTRIES:
             return self._entries()

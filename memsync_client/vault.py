@@ -298,8 +298,7 @@ class Vault(GoingOnVault):
                 return lost, found
             found = _Sorted()
         fresh = self._fresh(view, waiting, committed, found, keep_edits, repeated)
-        start = view.head.log.size
-        return Batch.of(self.place, keys, fresh, found.names, start=start, limit=blobs.limit), found
+        return Batch.of(self.place, keys, fresh, found.names, start=view.head.log.size, limit=blobs.limit), found
 
     def _waiting(self) -> Collection[Waiting]:
         """The entries that wait now; where they are many, read anew each time that they are gone through."""
@@ -320,9 +319,10 @@ class Vault(GoingOnVault):
     ) -> Iterator[Memory]:
         """What of ``waiting`` is not committed yet, with the final ids of imports; ``found`` is told of the rest.
         ``repeated`` are the ids that wait more than once: of others nothing that waits needs to be kept in mind."""
-        found = found or _Sorted()
-        roster = roster_of(view.keyring)
-        forgotten = read_forgotten(view, self._blobs(view.record).fetch) if waiting else frozenset()
+        if not waiting:
+            return
+        found, roster = found or _Sorted(), roster_of(view.keyring)
+        forgotten = read_forgotten(view, self._blobs(view.record).fetch)
         history: dict[bytes, list[Memory]] = {}
         for entry in committed:
             history.setdefault(entry.memory.id, []).append(entry.memory)

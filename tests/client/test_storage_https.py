@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import gzip
 import socket
-import time
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
@@ -15,15 +14,12 @@ import pytest
 from urllib3.connection import HTTPSConnection
 
 from memsync_client.errors import BlobMissing, MemSyncError, StorageReadOnly, StorageUnavailable, Tampered
-from memsync_client.sealing import MAX_BLOB, sha256
+from memsync_client.sealing import MAX_BLOB
 from memsync_client.storage import open_storage, uris, web
 from memsync_client.storage.blobs import Blobs
 from memsync_client.storage.https import HttpsStorage
-from tests.client.material import flipped
+from tests.client.bad_hosts import BLOB, HASH, HOSTILE, patience, trickling_headers
 from tests.client.web_servers import new_certificate, reply, serving
-
-BLOB = b"one sealed object"
-HASH = sha256(BLOB)
 
 
 @pytest.fixture
@@ -73,64 +69,12 @@ def test_get__in_chunks__whole(certificate: Path) -> None:
 # Hostile hosts --------------------------------------------------------------------------------------------------------
 
 
-def endless(handler: BaseHTTPRequestHandler, _: bytes) -> None:
-    handler.send_response(200)
-    handler.end_headers()
-    while True:
-        handler.wfile.write(bytes(2**16))
-
-
-def too_large(handler: BaseHTTPRequestHandler, _: bytes) -> None:
-    reply(handler, bytes(MAX_BLOB + 1))
-
-
-def trickling(handler: BaseHTTPRequestHandler, _: bytes) -> None:
-    handler.send_response(200)
-    handler.send_header("Content-Length", "1000")
-    handler.end_headers()
-    for _number in range(100):
-        handler.wfile.write(b" ")
-        time.sleep(0.05)
-
-
-def trickling_headers(handler: BaseHTTPRequestHandler, _: bytes) -> None:
-    handler.wfile.write(b"HTTP/1.1 200 OK\r\n")
-    for number in range(100):
-        handler.wfile.write(f"X-{number}: 1\r\n".encode())
-        time.sleep(0.05)
-
-
-def silent(handler: BaseHTTPRequestHandler, _: bytes) -> None:
-    time.sleep(5)
-
-
-def patience(answer: Any, seconds: float) -> float:
-    """Short with a server that never ends; with one that does, the machine may be as busy as it likes."""
-    return seconds if answer in (silent, trickling, trickling_headers) else 60
-
-
-def truncated(handler: BaseHTTPRequestHandler, _: bytes) -> None:
-    handler.send_response(200)
-    handler.send_header("Content-Length", str(len(BLOB)))
-    handler.end_headers()
-    handler.wfile.write(BLOB[:-1])
-    handler.close_connection = True
-
-
-def other_bytes(handler: BaseHTTPRequestHandler, _: bytes) -> None:
-    reply(handler, flipped(BLOB, 3))
-
-
 def packed(handler: BaseHTTPRequestHandler, _: bytes) -> None:
     reply(handler, gzip.compress(bytes(10_000_000)), Content_Encoding="gzip")
 
 
 def faulty(handler: BaseHTTPRequestHandler, _: bytes) -> None:
     reply(handler, b"{", 500)
-
-
-def forbidding(handler: BaseHTTPRequestHandler, _: bytes) -> None:
-    reply(handler, b"", 403)
 
 
 def no_http(handler: BaseHTTPRequestHandler, _: bytes) -> None:
@@ -148,16 +92,10 @@ def to_a_file(handler: BaseHTTPRequestHandler, _: bytes) -> None:
 @pytest.mark.parametrize(
     ("answer", "error"),
     [
-        (endless, Tampered),
-        (too_large, Tampered),
-        (trickling, StorageUnavailable),
+        *HOSTILE,
         (trickling_headers, StorageUnavailable),
-        (silent, StorageUnavailable),
-        (truncated, StorageUnavailable),
-        (other_bytes, Tampered),
         (packed, Tampered),
         (faulty, StorageUnavailable),
-        (forbidding, StorageUnavailable),
         (no_http, StorageUnavailable),
         (in_a_circle, StorageUnavailable),
         (to_a_file, StorageUnavailable),

@@ -14,22 +14,9 @@ from memsync_client.storage import open_storage, web
 from memsync_client.storage.blobs import Blobs
 from memsync_client.storage.ipfs import IpfsStorage, cid_of
 from memsync_client.storage.uris import IPFS, whole
-from tests.client.test_storage_https import (
-    endless,
-    forbidding,
-    other_bytes,
-    patience,
-    silent,
-    too_large,
-    trickling,
-    truncated,
-)
+from tests.client.bad_hosts import BLOB, HASH, HOSTILE, endless, patience, silent
 from tests.client.web_servers import reply, serving
 from tests.nodes import free_port
-
-BLOB = b"one sealed object"
-HASH = sha256(BLOB)
-
 
 _ODD: list[Any] = [{"Key": cid_of(bytes(32)), "Size": 5}, {}, [], "text", b"", b"{", {"Key": [1]}]
 
@@ -64,13 +51,7 @@ def test_open__base_uri_of_other_blocks__unavailable(uri: str) -> None:
 @pytest.mark.parametrize(
     ("answer", "error"),
     [
-        (endless, Tampered),
-        (too_large, Tampered),
-        (trickling, StorageUnavailable),
-        (silent, StorageUnavailable),
-        (truncated, StorageUnavailable),
-        (other_bytes, Tampered),
-        (forbidding, StorageUnavailable),
+        *HOSTILE,
         (saying({"Message": "block was not found locally (offline)"}, 500), BlobMissing),
         (saying({"Message": ["odd"]}, 500), StorageUnavailable),
         (saying(b"[" * 50_000, 500), StorageUnavailable),

@@ -17,21 +17,10 @@ from memsync_client.sealing import MAX_BLOB, sha256
 from memsync_client.storage import open_storage
 from memsync_client.storage.blobs import Blobs
 from memsync_client.storage.s3 import S3Storage
-from tests.client.test_storage_https import (
-    endless,
-    forbidding,
-    other_bytes,
-    patience,
-    silent,
-    too_large,
-    trickling,
-    truncated,
-)
+from tests.client.bad_hosts import BLOB, HASH, HOSTILE, patience
 from tests.client.web_servers import reply, serving
 from tests.object_stores import object_store, use_credentials
 
-BLOB = b"one sealed object"
-HASH = sha256(BLOB)
 BUCKET = "s3://ines-blobs/memsync/"
 
 
@@ -150,13 +139,7 @@ def saying(status: int, code: str) -> Any:
 @pytest.mark.parametrize(
     ("answer", "error"),
     [
-        (endless, Tampered),
-        (too_large, Tampered),
-        (trickling, StorageUnavailable),
-        (silent, StorageUnavailable),
-        (truncated, StorageUnavailable),
-        (other_bytes, Tampered),
-        (forbidding, StorageUnavailable),
+        *HOSTILE,
         (saying(500, "InternalError"), StorageUnavailable),
         (saying(403, "AccessDenied"), StorageUnavailable),
         (saying(400, "\x1b[31mred"), StorageUnavailable),

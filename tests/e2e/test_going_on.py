@@ -4,14 +4,12 @@ can pass over a commit."""
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from memsync_client.client import Client
-from memsync_client.devices import add_device, join, new_device
 from memsync_client.errors import (
     AccessEnded,
     BlobMissing,
@@ -27,76 +25,16 @@ from memsync_client.memories import new
 from memsync_client.memory_log import Frontier
 from memsync_client.packs import entries, seal_pack
 from memsync_client.reader import Reader
-from memsync_client.reading import View
 from memsync_client.roster import roster_of
 from memsync_client.sealing import sha256
-from memsync_client.storage.file import FileStorage
-from memsync_client.vault import Vault
 from tests.client.bad_nodes import lying
-from tests.e2e.machines import PASSPHRASE, Machine, again, grant, keystore, new_machine, new_owner, new_vault, texts
-from tests.e2e.test_independent_reader import Tool, granted
+from tests.e2e.machines import PASSPHRASE, Machine, again, grant, new_machine, new_owner, new_vault, texts
+from tests.e2e.taken_over import World, device
+from tests.e2e.test_independent_reader import granted
 from tests.e2e.test_independent_reader import read as read_elsewhere
 from tests.nodes import Chain, transact
 
 REFUSED = (AccessEnded, BlobMissing, ForeignKeyring, Rollback, Tampered)
-
-
-@dataclass
-class World:
-    """An owner's desk and phone, a granted reader, and a laptop of the owner's that somebody else has taken over: with
-    all keys, and an account that may commit and bring keyrings."""
-
-    chain: Chain
-    folder: Path
-    desk: Client
-    phone: Client
-    laptop: Client
-    reader: Reader
-    reader_files: Tool
-    at: View  # what the laptop knew before it did anything
-
-    @property
-    def vault(self) -> Vault:
-        return again(self.desk).vault("novel")
-
-    @property
-    def on_phone(self) -> Vault:
-        return again(self.phone).vault("novel")
-
-    @property
-    def hostile(self) -> Vault:
-        return self.laptop.vault("novel")
-
-    @property
-    def account(self) -> str:
-        return self.laptop.session.wallet.address
-
-    def store(self, *blobs: bytes) -> None:
-        FileStorage(self.folder / "blobs").put(list(blobs))
-
-    def commit(
-        self, content_hash: bytes, memory_root: bytes, ring: bytes | None = None, epoch: int | None = None
-    ) -> None:
-        """What the laptop's account does without asking the client."""
-        registry, record = self.chain.registry(), self.vault.record()
-        call = registry.commit(
-            self.hostile.place.vault_id,
-            record.version,
-            epoch or record.epoch,
-            content_hash,
-            memory_root,
-            ring and sha256(ring),
-        )
-        transact(registry, self.laptop.session.wallet, call)
-
-
-def device(by: Client, folder: Path, name: str) -> Client:
-    home = Home(folder)
-    folder.mkdir()
-    keystore(home.wallet)
-    card = new_device(home, PASSPHRASE, name, rpc=by.session.config.rpc, commit=True)
-    join(home, PASSPHRASE, add_device(by, card))
-    return Client(home, PASSPHRASE)
 
 
 @pytest.fixture
